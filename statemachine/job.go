@@ -296,6 +296,7 @@ func (j *Job) explain(said *Fault) *Fault {
 		}
 		all.Sequence, all.Created = max(all.Sequence, f.Sequence), max(all.Created, f.Created)
 	}
+	all.Summary = true
 	all.Message = Clip(strings.Join(messages, "; "), MaxMessage)
 	all.Details = Clip(strings.Join(details, "\n"), MaxDetails)
 	return &all

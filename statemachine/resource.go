@@ -39,6 +39,7 @@ type Fault struct {
 	Details   string
 	Reason    string // a producer's symbol, such as IMAGE_NOT_FOUND
 	ErrorCode string // a backup-management code, such as 131
+	Summary   bool   // it lists the faults of a job's providers
 }
 
 // Resource is all that the log says of one resource. Values are never changed in place: [Apply] returns a
@@ -210,4 +211,13 @@ func faultBehind(k Kind, from Status, f *Fault, to Status, j *Job) *Fault {
 	default:
 		return nil
 	}
+}
+
+// Derive draws from the rest of a resource what follows from it: its jobs' faults, its status and its fault. A store
+// keeps only that rest.
+func (r *Resource) Derive() {
+	for i := range r.Jobs {
+		_, r.Jobs[i].Fault = r.Jobs[i].verdict()
+	}
+	r.Status, r.Fault, _ = r.fold()
 }

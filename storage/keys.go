@@ -1,0 +1,43 @@
+package storage
+
+import (
+	"encoding/binary"
+
+	sm "faultd/statemachine"
+)
+
+func numberKey(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
+
+// rowKey is the key of a row of a resource's history.
+func rowKey(number, sequence uint64) []byte {
+	return binary.BigEndian.AppendUint64(numberKey(number), sequence)
+}
+
+func faultKey(number uint64, r faultRef) []byte {
+	return append(rowKey(number, r.sequence), bit(r.summary))
+}
+
+// idPrefix is where all tenants' resources of a kind and id stand.
+func idPrefix(k sm.Kind, id string) []byte {
+	key := make([]byte, 0, len(id)+6)
+	key = append(key, byte(k))
+	key = append(key, id...)
+	return append(key, 0)
+}
+
+func idKey(k sm.Kind, id string, tenant uint32) []byte {
+	return binary.BigEndian.AppendUint32(idPrefix(k, id), tenant)
+}
+
+func listPrefix(tenant uint32, k sm.Kind, s sm.Status) []byte {
+	key := make([]byte, 0, 14)
+	return append(binary.BigEndian.AppendUint32(key, tenant), byte(k), byte(s))
+}
+
+func listKey(tenant uint32, k sm.Kind, s sm.Status, number uint64) []byte {
+	return binary.BigEndian.AppendUint64(listPrefix(tenant, k, s), number)
+}
+
+func errorKey(tenant uint32, sequence uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, tenant), sequence)
+}

@@ -1,0 +1,162 @@
+package storage
+
+import (
+	"encoding/binary"
+
+	"go.etcd.io/bbolt"
+
+	sm "faultd/statemachine"
+)
+
+// List returns the resources that a query selects, newest birth first. It reads one list for each kind and status
+// that the query asks for and merges them, so that a page costs its page. It returns [sm.ErrUnknownMarker].
+func (db *DB) List(q sm.Query) (page []sm.Resource, err error) {
+	err = db.view(func(v view) error {
+		m, err := newMerge(v, q)
+		if err != nil || m == nil {
+			return err
+		}
+		for n := m.next(); n != 0 && len(page) < q.Limit; n = m.next() {
+			if q.ChangedSince != 0 && v.updated(n) < q.ChangedSince {
+				continue
+			}
+			r, err := v.resource(n)
+			if err != nil {
+				return err
+			}
+			if q.Match == nil || q.Match(&r) {
+				page = append(page, r)
+			}
+		}
+		return nil
+	})
+	return page, err
+}
+
+func (v view) updated(number uint64) sm.Time {
+	d := decoder{b: v.hot.Get(numberKey(number))}
+	return decodeHead(&d).updated
+}
+
+// merge walks several lists at once, from the highest number down.
+type merge struct {
+	lists []list
+}
+
+// list is a place in one list.
+type list struct {
+	cursor *bbolt.Cursor
+	prefix []byte
+	number uint64 // 0 behind the last
+}
+
+// newMerge returns nil for a query of a tenant that has nothing.
+func newMerge(v view, q sm.Query) (*merge, error) {
+	var tenant uint32
+	if q.Tenant != "" {
+		if tenant = v.tenant(q.Tenant); tenant == 0 && q.Marker == nil {
+			return nil, nil
+		}
+	}
+	var below uint64
+	if q.Marker != nil {
+		if below = v.number(*q.Marker); below == 0 || q.Tenant != "" && q.Marker.Tenant != q.Tenant {
+			return nil, sm.ErrUnknownMarker
+		}
+	}
+	m := &merge{}
+	for _, kind := range sm.Kinds {
+		if q.Kind != 0 && kind != q.Kind {
+			continue
+		}
+		for _, status := range statuses(q, kind) {
+			l := list{cursor: v.lists.Cursor(), prefix: listPrefix(tenant, kind, status)}
+			if k, _ := seekBelow(l.cursor, l.prefix, below); k != nil {
+				l.number = binary.BigEndian.Uint64(k[len(l.prefix):])
+				m.lists = append(m.lists, l)
+			}
+		}
+	}
+	return m, nil
+}
+
+// statuses are those of the kind that a query asks for.
+func statuses(q sm.Query, kind sm.Kind) []sm.Status {
+	if len(q.Statuses) > 0 {
+		return q.Statuses
+	}
+	all := kind.Statuses()
+	if q.ChangedSince != 0 {
+		return all
+	}
+	alive := make([]sm.Status, 0, len(all))
+	for _, s := range all {
+		if s != sm.Deleted {
+			alive = append(alive, s)
+		}
+	}
+	return alive
+}
+
+// next is the next number, 0 at the end.
+func (m *merge) next() uint64 {
+	if len(m.lists) == 0 {
+		return 0
+	}
+	top := 0
+	for i := range m.lists {
+		if m.lists[i].number > m.lists[top].number {
+			top = i
+		}
+	}
+	l := &m.lists[top]
+	n := l.number
+	l.number = 0
+	if k, _ := l.cursor.Prev(); len(k) == len(l.prefix)+8 && string(k[:len(l.prefix)]) == string(l.prefix) {
+		l.number = binary.BigEndian.Uint64(k[len(l.prefix):])
+	}
+	return n
+}
+
+// Faults returns what is in ERROR, the newest fault first: of one tenant, or of all for "". The page begins behind
+// the marker's fault. It returns [sm.ErrUnknownMarker], also for a marker that is no longer in ERROR.
+func (db *DB) Faults(tenant string, marker *sm.Key, limit int) (page []sm.Resource, err error) {
+	err = db.view(func(v view) error {
+		var number uint32
+		if tenant != "" {
+			number = v.tenant(tenant)
+		}
+		below, err := v.faultBelow(tenant, marker)
+		if err != nil || tenant != "" && number == 0 {
+			return err
+		}
+		prefix := binary.BigEndian.AppendUint32(nil, number)
+		c := v.errors.Cursor()
+		for k, n := seekBelow(c, prefix, below); len(k) == 12 && string(k[:4]) == string(prefix) && len(page) < limit; k, n = c.Prev() {
+			r, err := v.resource(binary.BigEndian.Uint64(n))
+			if err != nil {
+				return err
+			}
+			page = append(page, r)
+		}
+		return nil
+	})
+	return page, err
+}
+
+// faultBelow is the sequence of the marker's fault, 0 without a marker.
+func (v view) faultBelow(tenant string, marker *sm.Key) (uint64, error) {
+	if marker == nil {
+		return 0, nil
+	}
+	number := v.number(*marker)
+	if number == 0 || tenant != "" && marker.Tenant != tenant {
+		return 0, sm.ErrUnknownMarker
+	}
+	d := decoder{b: v.hot.Get(numberKey(number))}
+	below := inError(decodeHead(&d))
+	if below == 0 {
+		return 0, sm.ErrUnknownMarker
+	}
+	return below, nil
+}

@@ -1,0 +1,181 @@
+package storage
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	sm "faultd/statemachine"
+)
+
+// view is a look at one committed state.
+type view struct {
+	tx                                                   *bbolt.Tx
+	ids, hot, cold, jobs, history, faults, lists, errors *bbolt.Bucket
+}
+
+func (db *DB) view(look func(v view) error) error {
+	return db.bolt.View(func(tx *bbolt.Tx) error {
+		return look(view{
+			tx: tx, ids: tx.Bucket(bucketIDs), hot: tx.Bucket(bucketHot), cold: tx.Bucket(bucketCold), jobs: tx.Bucket(bucketJobs),
+			history: tx.Bucket(bucketHistory), faults: tx.Bucket(bucketFaults), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
+		})
+	})
+}
+
+// tenant is the number of a tenant, 0 for one that has no resources.
+func (v view) tenant(name string) uint32 {
+	if n := v.tx.Bucket(bucketTenants).Get([]byte(name)); len(n) == 4 {
+		return binary.BigEndian.Uint32(n)
+	}
+	return 0
+}
+
+// number is the number of a resource, 0 if there is none.
+func (v view) number(key sm.Key) uint64 {
+	tenant := v.tenant(key.Tenant)
+	if tenant == 0 {
+		return 0
+	}
+	if n := v.ids.Get(idKey(key.Kind, key.ID, tenant)); len(n) == 8 {
+		return binary.BigEndian.Uint64(n)
+	}
+	return 0
+}
+
+func (v view) resource(number uint64) (sm.Resource, error) {
+	key := numberKey(number)
+	r, _, err := decodeResource(v.hot.Get(key), v.cold.Get(key), v.jobs.Get(key), loader(v.faults, number))
+	if err != nil {
+		return r, fmt.Errorf("resource %d: %w", number, err)
+	}
+	return r, nil
+}
+
+// Resource returns one resource, or [sm.ErrNotFound].
+func (db *DB) Resource(key sm.Key) (r sm.Resource, err error) {
+	err = db.view(func(v view) error {
+		number := v.number(key)
+		if number == 0 {
+			return sm.ErrNotFound
+		}
+		r, err = v.resource(number)
+		return err
+	})
+	return r, err
+}
+
+// Find returns the resources of a kind and id of all tenants, in the order of the tenants' numbers.
+func (db *DB) Find(kind sm.Kind, id string) (all []sm.Resource, err error) {
+	err = db.view(func(v view) error {
+		var numbers []uint64
+		eachPrefix(v.ids, idPrefix(kind, id), func(_, n []byte) { numbers = append(numbers, binary.BigEndian.Uint64(n)) })
+		for _, n := range numbers {
+			r, err := v.resource(n)
+			if err != nil {
+				return err
+			}
+			all = append(all, r)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// History returns the transitions that are kept of a resource, newest first, and how many older ones were cut;
+// or [sm.ErrNotFound].
+func (db *DB) History(key sm.Key) (rows []sm.Transition, cut uint64, err error) {
+	err = db.view(func(v view) error {
+		number := v.number(key)
+		if number == 0 {
+			return sm.ErrNotFound
+		}
+		d := decoder{b: v.hot.Get(numberKey(number))}
+		total := decodeHead(&d).transitions
+		rows, err = v.transitions(number)
+		cut = total - uint64(len(rows))
+		return err
+	})
+	return rows, cut, err
+}
+
+func (v view) transitions(number uint64) (rows []sm.Transition, err error) {
+	load := loader(v.faults, number)
+	eachPrefix(v.history, numberKey(number), func(k, record []byte) {
+		t, failed := decodeTransition(binary.BigEndian.Uint64(k[8:]), record, load)
+		if failed != nil && err == nil {
+			err = fmt.Errorf("resource %d: %w", number, failed)
+		}
+		rows = append(rows, t)
+	})
+	for i, j := 0, len(rows)-1; i < j; i, j = i+1, j-1 {
+		rows[i], rows[j] = rows[j], rows[i]
+	}
+	return rows, err
+}
+
+// Rejected returns rejected messages with a sequence below before, newest first, at most limit; before 0 begins
+// with the newest.
+func (db *DB) Rejected(before uint64, limit int) (rows []sm.Rejection, err error) {
+	err = db.view(func(v view) error {
+		c := v.tx.Bucket(bucketRejected).Cursor()
+		for k, record := seekBelow(c, nil, before); k != nil && len(rows) < limit; k, record = c.Prev() {
+			r, err := decodeRejection(binary.BigEndian.Uint64(k), record)
+			if err != nil {
+				return fmt.Errorf("rejected message %d: %w", binary.BigEndian.Uint64(k), err)
+			}
+			rows = append(rows, r)
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// seekBelow moves a cursor to the last key that has the prefix and a number below the given one behind it; 0 is
+// beyond all numbers. It returns nil where there is none.
+func seekBelow(c *bbolt.Cursor, prefix []byte, number uint64) (k, v []byte) {
+	if number == 0 {
+		number = 1<<64 - 1
+	}
+	if k, _ = c.Seek(binary.BigEndian.AppendUint64(append([]byte(nil), prefix...), number)); k == nil {
+		k, v = c.Last()
+	} else {
+		k, v = c.Prev()
+	}
+	if len(k) != len(prefix)+8 || string(k[:len(prefix)]) != string(prefix) {
+		return nil, nil
+	}
+	return k, v
+}
+
+// Summary counts resources by kind and status, those of one tenant, or of all for "". What is 0 is left out.
+func (db *DB) Summary(tenant string) map[sm.Kind]map[sm.Status]uint64 {
+	var number uint32
+	if tenant != "" {
+		_ = db.view(func(v view) error { number = v.tenant(tenant); return nil })
+		if number == 0 {
+			return map[sm.Kind]map[sm.Status]uint64{}
+		}
+	}
+	return db.count(number)
+}
+
+func (db *DB) count(tenant uint32) map[sm.Kind]map[sm.Status]uint64 {
+	all := map[sm.Kind]map[sm.Status]uint64{}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	for _, kind := range sm.Kinds {
+		for _, status := range kind.Statuses() {
+			n := db.counts[countKey{tenant, kind, status}]
+			if n == 0 {
+				continue
+			}
+			if all[kind] == nil {
+				all[kind] = map[sm.Status]uint64{}
+			}
+			all[kind][status] = n
+		}
+	}
+	return all
+}
