@@ -35,11 +35,15 @@ func (j *Job) advance(e *Event, claimed Time) Reason {
 		reason = j.run(e, claimed)
 	}
 	j.settle(e)
-	if reason == 0 {
-		j.LastSeq = e.Sequence
-		j.Latest = max(j.Latest, claimed)
+	if reason != 0 {
+		return reason
 	}
-	return reason
+	if e.Phase.End() {
+		j.Progress = max(j.Progress, e.Progress)
+	}
+	j.LastSeq = e.Sequence
+	j.Latest = max(j.Latest, claimed)
+	return 0
 }
 
 // expire takes the end that faultd's own deadline gives: it counts only if nothing came since.
@@ -67,6 +71,7 @@ func (j *Job) endProvider(e *Event) Reason {
 		return again(p.Phase, e.Phase)
 	}
 	p.Phase, p.Fault = e.Phase, e.Fault
+	j.Phase = max(j.Phase, PhaseStarted)
 	return 0
 }
 
@@ -83,10 +88,10 @@ func (j *Job) run(e *Event, claimed Time) Reason {
 	if e.Phase == PhaseProgressed && e.Fault != nil {
 		return j.failAttempt(e, claimed)
 	}
-	heard := e.Provider != "" && j.Said == 0 && j.hear(e)
-	if j.Phase.End() && !heard {
+	if j.Phase.End() {
 		return Late
 	}
+	heard := e.Provider != "" && j.hear(e)
 	reason := j.move(e, claimed)
 	if heard {
 		return 0
@@ -115,16 +120,17 @@ func (j *Job) move(e *Event, claimed Time) Reason {
 	}
 	alive := e.Phase == PhaseProgressed && (e.Progress > j.Progress || claimed > j.Latest)
 	if j.Phase >= e.Phase && !alive {
-		return notForward(j.Phase, e)
+		return j.notForward(e)
 	}
 	j.Phase = max(j.Phase, e.Phase)
 	j.Progress = max(j.Progress, e.Progress)
 	return 0
 }
 
-// notForward is the reason for an event that brings a job no further.
-func notForward(at Phase, e *Event) Reason {
-	if at == e.Phase {
+// notForward is the reason for an event that brings the job no further.
+func (j *Job) notForward(e *Event) Reason {
+	fallsBack := e.Phase == PhaseProgressed && e.Progress >= 0 && e.Progress < j.Progress
+	if j.Phase == e.Phase && !fallsBack {
 		return Duplicate
 	}
 	return Late
@@ -132,26 +138,23 @@ func notForward(at Phase, e *Event) Reason {
 
 // start counts a start and tells whether it begins an attempt: the first, or the one after a failed one.
 func (j *Job) start(e *Event, claimed Time) bool {
-	if e.Provider != "" && j.Starts > 0 && !j.Waiting() {
-		return false // the providers of one attempt each start
+	if j.Started == 0 {
+		j.Started = e.Time
 	}
-	if j.mark(e.ID, claimed) != 0 {
-		return false
+	if e.Provider != "" || j.mark(e.ID, claimed) != 0 {
+		return false // the providers of one attempt each start
 	}
 	attempt, waiting := j.Attempt(), j.Waiting()
 	j.Starts++
 	if waiting && e.Time >= j.Attempts[len(j.Attempts)-1].Fault.Created {
 		j.Starts = j.Failures + 1 // however many starts were lost
 	}
-	if j.Attempt() > attempt {
-		j.Started, j.Progress = e.Time, e.Progress
-		j.Phase = max(j.Phase, PhaseStarted)
-		return true
+	if j.Attempt() == attempt {
+		return false
 	}
-	if j.Started == 0 {
-		j.Started = e.Time
-	}
-	return false
+	j.Started, j.Progress = e.Time, e.Progress
+	j.Phase = max(j.Phase, PhaseStarted)
+	return true
 }
 
 // failAttempt takes the fault of an attempt after which the job goes on. It is kept however late it comes:
@@ -216,16 +219,10 @@ func (j *Job) provider(name string) *Provider {
 func (j *Job) settle(e *Event) {
 	end, fault := j.verdict()
 	if end == 0 {
-		if j.Phase.End() { // a provider spoke that nobody had announced
-			j.Phase, j.Ended, j.Fault = PhaseProgressed, 0, nil
-		}
 		return
 	}
 	if j.Phase != end || j.Ended == 0 {
 		j.Phase, j.Ended = end, e.Time
-	}
-	if e.Phase.End() {
-		j.Progress = max(j.Progress, e.Progress)
 	}
 	j.Fault = fault
 }
@@ -236,6 +233,9 @@ func (j *Job) verdict() (Phase, *Fault) {
 	end, failed := j.providersEnd()
 	if said == 0 || j.ByTime && end != 0 {
 		said, saidFault = end, nil
+	}
+	if said == 0 && j.Phase.End() {
+		said = j.Phase // those that spoke had ended, and then another was announced: an end stays
 	}
 	if said == PhaseSucceeded && failed {
 		said = PhaseFailed
@@ -283,7 +283,7 @@ func (j *Job) explain(said *Fault) *Fault {
 	if len(own) == 0 {
 		return said
 	}
-	all := summary(said, own, len(j.Providers))
+	all := summary(said, own)
 	messages, details := []string{all.Message}, []string{}
 	if all.Details != "" {
 		details = append(details, all.Details)
@@ -304,13 +304,13 @@ func (j *Job) explain(said *Fault) *Fault {
 
 // summary is the head of a fault that lists those of providers: what was said of the job, else what they
 // agree on.
-func summary(said *Fault, own []*Provider, of int) Fault {
+func summary(said *Fault, own []*Provider) Fault {
 	if said != nil {
 		return *said
 	}
 	first := own[0].Fault
 	all := Fault{Code: first.Code, Reason: first.Reason, ErrorCode: first.ErrorCode,
-		Message: fmt.Sprintf("%d of %d providers failed", len(own), of)}
+		Message: fmt.Sprintf("providers that failed: %d", len(own))}
 	for _, p := range own[1:] {
 		if p.Fault.Code != all.Code {
 			all.Code = 500

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -83,7 +84,7 @@ func newMerge(v view, q sm.Query) (*merge, error) {
 // statuses are those of the kind that a query asks for.
 func statuses(q sm.Query, kind sm.Kind) []sm.Status {
 	if len(q.Statuses) > 0 {
-		return q.Statuses
+		return slices.Compact(slices.Sorted(slices.Values(q.Statuses)))
 	}
 	all := kind.Statuses()
 	if q.ChangedSince != 0 {
