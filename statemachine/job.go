@@ -41,7 +41,7 @@ func (j *Job) advance(e *Event, claimed Time) Reason {
 	if e.Phase.End() {
 		j.Progress = max(j.Progress, e.Progress)
 	}
-	j.LastSeq = e.Sequence
+	j.LastSeq, j.Heard = e.Sequence, e.StreamTime
 	j.Latest = max(j.Latest, claimed)
 	return 0
 }

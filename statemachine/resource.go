@@ -83,6 +83,7 @@ type Job struct {
 	Started  Time   // when it started, 0 while it has not
 	Ended    Time   // when it ended, 0 while it has not
 	LastSeq  uint64 // of the last event that was applied to it
+	Heard    Time   // when the stream took that one
 	Latest   Time   // the latest time that an event of it claimed, were it in the future
 
 	Fault  *Fault // why it failed, or what went wrong although it was cancelled
@@ -201,12 +202,12 @@ func (r *Resource) fold() (s Status, f *Fault, by int) {
 }
 
 // faultBehind is the fault that stands once a job moved a resource from one status to another. A server
-// deleted in ERROR keeps its last one, as Nova shows it.
+// deleted in ERROR keeps its last one, as Nova shows it; what failed only after the deletion is not shown.
 func faultBehind(k Kind, from Status, f *Fault, to Status, j *Job) *Fault {
 	switch {
 	case to == Error:
 		return j.Fault
-	case to == Deleted && k == Server && from == Error:
+	case to == Deleted && k == Server && from == Error && f.Created <= j.Ended:
 		return f
 	default:
 		return nil

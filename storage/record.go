@@ -146,6 +146,7 @@ func encodeJob(e *encoder, j *sm.Job) {
 	e.int(int64(j.Began))
 	e.uint(j.BeganSeq)
 	e.uint(j.LastSeq)
+	e.int(int64(j.Heard - j.Began))
 	e.int(since(j.Started, j.Began))
 	e.int(since(j.Ended, j.Began))
 	e.int(int64(j.Latest - j.Began))
@@ -233,6 +234,7 @@ func decodeJob(d *decoder, load faultLoader) (sm.Job, error) {
 	flags := d.byte()
 	j.ByTime = flags&jobByTime != 0
 	j.Began, j.BeganSeq, j.LastSeq = sm.Time(d.int()), d.uint(), d.uint()
+	j.Heard = j.Began + sm.Time(d.int())
 	j.Started, j.Ended = decodeSince(d.int(), j.Began), decodeSince(d.int(), j.Began)
 	j.Latest = j.Began + sm.Time(d.int())
 	j.Starts = int(d.uint())
