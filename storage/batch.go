@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,8 +19,12 @@ type batch struct {
 	db *DB
 	tx *bbolt.Tx
 
-	ids, hot, cold, jobs, history, faults, lists, errors *bbolt.Bucket
+	// What counts for the state hash, and the indexes, which follow from it.
+	meta, hot, cold, jobs, history, faults, tally, rejected *table
+	ids, lists, errors                                      *bbolt.Bucket
 
+	hash     uint64
+	scratch  []byte
 	next     uint64
 	tenants  map[string]uint32 // born in this batch
 	open     map[sm.Key]*touched
@@ -28,7 +33,7 @@ type batch struct {
 	counters sm.Counters
 	counts   map[countKey]int64
 	changes  []sm.Change
-	rejected []sm.Rejection
+	refused  []sm.Rejection
 }
 
 // touched is a resource in the hands of a batch.
@@ -78,10 +83,13 @@ func (db *DB) begin() (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
+	counts := func(name []byte, id byte) *table { return &table{tx.Bucket(name), id} }
 	return &batch{
-		db: db, tx: tx, next: db.next, counters: db.counters,
-		ids: tx.Bucket(bucketIDs), hot: tx.Bucket(bucketHot), cold: tx.Bucket(bucketCold), jobs: tx.Bucket(bucketJobs),
-		history: tx.Bucket(bucketHistory), faults: tx.Bucket(bucketFaults), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
+		db: db, tx: tx, next: db.next, counters: db.counters, hash: db.hash,
+		meta: counts(bucketMeta, idMeta), hot: counts(bucketHot, idHot), cold: counts(bucketCold, idCold), jobs: counts(bucketJobs, idJobs),
+		history: counts(bucketHistory, idHistory), faults: counts(bucketFaults, idFaults), tally: counts(bucketCounts, idCounts),
+		rejected: counts(bucketRejected, idRejected),
+		ids:      tx.Bucket(bucketIDs), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
 		tenants: map[string]uint32{}, open: map[sm.Key]*touched{}, born: map[uint64]*touched{}, counts: map[countKey]int64{},
 	}, nil
 }
@@ -99,7 +107,7 @@ func (db *DB) publish(b *batch, to sm.Position) {
 			delete(db.counts, key)
 		}
 	}
-	db.position, db.counters = to, b.counters
+	db.position, db.counters, db.hash = to, b.counters, b.hash
 	db.feed.add(b.changes)
 	close(db.changed)
 	db.changed = make(chan struct{})
@@ -126,7 +134,7 @@ func (b *batch) take(e *sm.Entry) error {
 	}
 	b.counters.Count(reason, e.Unknown)
 	if reason.Verdict() == sm.Rejected {
-		b.rejected = append(b.rejected, sm.Rejection{Sequence: e.Sequence, StreamTime: e.StreamTime, Subject: e.Subject,
+		b.refused = append(b.refused, sm.Rejection{Sequence: e.Sequence, StreamTime: e.StreamTime, Subject: e.Subject,
 			Reason: reason, Detail: detail, Size: len(e.Raw), Data: slices.Clone(e.Raw[:min(len(e.Raw), sm.MaxRejected)])})
 	}
 	return nil
@@ -197,7 +205,7 @@ func (b *batch) find(key sm.Key) (known []sm.Resource, err error) {
 
 func eachPrefix(bucket *bbolt.Bucket, prefix []byte, visit func(k, v []byte)) {
 	c := bucket.Cursor()
-	for k, v := c.Seek(prefix); len(k) >= len(prefix) && string(k[:len(prefix)]) == string(prefix); k, v = c.Next() {
+	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && k != nil; k, v = c.Next() {
 		visit(k, v)
 	}
 }
@@ -227,7 +235,7 @@ func (b *batch) touchNumber(number uint64) (*touched, error) {
 		return t, nil
 	}
 	var r sm.Resource
-	if err := decodeCold(b.cold.Get(numberKey(number)), &r); err != nil {
+	if err := decodeCold(b.cold.get(numberKey(number)), &r); err != nil {
 		return nil, fmt.Errorf("resource %d: %w", number, err)
 	}
 	return b.touch(r.Key)
@@ -235,9 +243,9 @@ func (b *batch) touchNumber(number uint64) (*touched, error) {
 
 func (b *batch) load(t *touched) error {
 	key := numberKey(t.number)
-	t.wasHot, t.wasCold, t.wasOlder = b.hot.Get(key), b.cold.Get(key), b.jobs.Get(key)
+	t.wasHot, t.wasCold, t.wasOlder = b.hot.get(key), b.cold.get(key), b.jobs.get(key)
 	var err error
-	t.resource, t.was, err = decodeResource(t.wasHot, t.wasCold, t.wasOlder, loader(b.faults, t.number))
+	t.resource, t.was, err = decodeResource(t.wasHot, t.wasCold, t.wasOlder, loader(b.faults.bucket, t.number))
 	if err != nil {
 		return fmt.Errorf("resource %d: %w", t.number, err)
 	}

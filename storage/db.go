@@ -52,6 +52,7 @@ var (
 	keyPosition = []byte("position")
 	keyCounters = []byte("counters")
 	keyNext     = []byte("next")
+	keyHash     = []byte("hash")
 )
 
 // Options say where the store is.
@@ -73,6 +74,7 @@ type DB struct {
 	mu        sync.RWMutex // guards what follows: the committed state that readers need beside the file
 	position  sm.Position
 	counters  sm.Counters
+	hash      uint64 // of the state, see table.hashed
 	counts    map[countKey]uint64
 	feed      feed
 	changed   chan struct{} // closed at the next commit
@@ -175,6 +177,9 @@ func (db *DB) load(tx *bbolt.Tx) error {
 	if v := meta.Get(keyNext); len(v) == 8 {
 		db.next = binary.BigEndian.Uint64(v)
 	}
+	if v := meta.Get(keyHash); len(v) == 8 {
+		db.hash = binary.BigEndian.Uint64(v)
+	}
 	if v := meta.Get(keyPosition); v != nil {
 		if db.position, err = decodePosition(v); err != nil {
 			return fmt.Errorf("reading the position: %w", err)
@@ -228,4 +233,12 @@ func (db *DB) Counters() sm.Counters {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	return db.counters
+}
+
+// StateHash is a hash of all that the log has made up to [DB.Position]: equal logs, however they were cut into
+// batches, give equal hashes.
+func (db *DB) StateHash() uint64 {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.hash
 }

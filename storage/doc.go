@@ -4,7 +4,7 @@
 // Every resource gets a number at its birth, and what is kept of it lies under that number, so that the resources
 // that are alive at one time share few pages:
 //
-//	meta                                          one key each: layout, position, counters, next
+//	meta                                          one key each: layout, position, counters, next, hash
 //	tenants   tenant                           -> tenant number, 4 bytes, from 1
 //	ids       kind, id, 0, tenant number       -> number, 8 bytes, from 1
 //	hot       number                           -> what events change: sequence, updated, the newest job

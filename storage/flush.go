@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"go.etcd.io/bbolt"
-
 	sm "faultd/statemachine"
 )
 
@@ -40,13 +38,13 @@ func (b *batch) write(t *touched) error {
 		transitions: t.was.transitions + uint64(len(t.transitions)), jobs: len(r.Jobs)}
 	key, older := numberKey(t.number), encodeOlder(r)
 	settled := bytes.Equal(older, t.wasOlder)
-	if err := b.put(b.hot, key, encodeHot(is, &r.Jobs[len(r.Jobs)-1]), t.wasHot); err != nil {
+	if err := b.replace(b.hot, key, encodeHot(is, &r.Jobs[len(r.Jobs)-1]), t.wasHot); err != nil {
 		return err
 	}
-	if err := b.put(b.cold, key, encodeCold(r), t.wasCold); err != nil {
+	if err := b.replace(b.cold, key, encodeCold(r), t.wasCold); err != nil {
 		return err
 	}
-	if err := b.put(b.jobs, key, older, t.wasOlder); err != nil {
+	if err := b.replace(b.jobs, key, older, t.wasOlder); err != nil {
 		return err
 	}
 	if err := b.writeHistory(t); err != nil {
@@ -60,26 +58,14 @@ func (b *batch) write(t *touched) error {
 	return b.index(t, is)
 }
 
-// put writes a record if it changed. An empty record is none.
-func (b *batch) put(bucket *bbolt.Bucket, key, is, was []byte) error {
-	switch {
-	case bytes.Equal(is, was):
-		return nil
-	case len(is) == 0:
-		return bucket.Delete(key)
-	default:
-		return bucket.Put(key, is)
-	}
-}
-
 func (b *batch) writeHistory(t *touched) error {
 	for _, tr := range t.transitions {
-		if err := b.history.Put(rowKey(t.number, tr.Sequence), encodeTransition(tr)); err != nil {
+		if err := b.replace(b.history, rowKey(t.number, tr.Sequence), encodeTransition(tr), nil); err != nil {
 			return err
 		}
 	}
 	for _, f := range t.faults {
-		if err := b.faults.Put(faultKey(t.number, refOf(f)), encodeFault(f)); err != nil {
+		if err := b.put(b.faults, faultKey(t.number, refOf(f)), encodeFault(f)); err != nil {
 			return err
 		}
 	}
@@ -89,36 +75,37 @@ func (b *batch) writeHistory(t *touched) error {
 // cut takes from the history what is over [maxHistory], and the faults that nothing refers to any more. What it
 // leaves depends on what the resource is, not on how the batches came.
 func (b *batch) cut(t *touched) error {
-	var rows, drop [][]byte
-	used := usedFaults(&t.resource)
-	prefix := numberKey(t.number)
-	var refs []faultRef
-	eachPrefix(b.history, prefix, func(k, v []byte) {
-		rows, refs = append(rows, bytes.Clone(k)), append(refs, transitionFault(v))
-	})
+	rows := b.rows(b.history, numberKey(t.number))
 	newestFault := -1
-	for i := range refs {
-		if refs[i].sequence != 0 {
+	for i := range rows {
+		if transitionFault(rows[i].value).sequence != 0 {
 			newestFault = i
 		}
 	}
-	for i := range rows {
+	used := usedFaults(&t.resource)
+	for i, row := range rows {
 		if i < len(rows)-maxHistory && i != newestFault {
-			drop = append(drop, rows[i])
+			if err := b.replace(b.history, row.key, nil, row.value); err != nil {
+				return err
+			}
 			continue
 		}
-		used[refs[i]] = true
+		used[transitionFault(row.value)] = true
 	}
-	if err := deleteAll(b.history, drop); err != nil {
-		return err
-	}
-	drop = nil
-	eachPrefix(b.faults, prefix, func(k, _ []byte) {
-		if !used[faultRef{binary.BigEndian.Uint64(k[8:]), k[16] != 0}] {
-			drop = append(drop, bytes.Clone(k))
+	return b.dropFaults(t.number, used)
+}
+
+// dropFaults deletes the faults of a resource that are not used.
+func (b *batch) dropFaults(number uint64, used map[faultRef]bool) error {
+	for _, row := range b.rows(b.faults, numberKey(number)) {
+		if used[faultRef{binary.BigEndian.Uint64(row.key[8:]), row.key[16] != 0}] {
+			continue
 		}
-	})
-	return deleteAll(b.faults, drop)
+		if err := b.replace(b.faults, row.key, nil, row.value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // usedFaults are the faults that a resource's jobs refer to.
@@ -135,15 +122,6 @@ func usedFaults(r *sm.Resource) map[faultRef]bool {
 		}
 	}
 	return used
-}
-
-func deleteAll(bucket *bbolt.Bucket, keys [][]byte) error {
-	for _, k := range keys {
-		if err := bucket.Delete(k); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // index moves the resource in the lists and the counts if its status changed, and among what is in ERROR if its
@@ -195,55 +173,53 @@ func inError(h hot) uint64 {
 }
 
 func (b *batch) writeCounts() error {
-	bucket := b.tx.Bucket(bucketCounts)
 	for key, d := range b.counts {
-		if d == 0 {
-			continue
-		}
-		k, n := listPrefix(key.tenant, key.kind, key.status), b.db.counts[key]+uint64(d)
-		if n == 0 {
-			if err := bucket.Delete(k); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := bucket.Put(k, numberKey(n)); err != nil {
+		was := b.db.counts[key]
+		if err := b.replace(b.tally, listPrefix(key.tenant, key.kind, key.status), number(was+uint64(d)), number(was)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *batch) writeRejected() error {
-	if len(b.rejected) == 0 {
+// number is a count as a record; 0 has none.
+func number(n uint64) []byte {
+	if n == 0 {
 		return nil
 	}
-	bucket := b.tx.Bucket(bucketRejected)
-	for i := range b.rejected {
-		if err := bucket.Put(numberKey(b.rejected[i].Sequence), encodeRejection(&b.rejected[i])); err != nil {
+	return numberKey(n)
+}
+
+func (b *batch) writeRejected() error {
+	for i := range b.refused {
+		if err := b.put(b.rejected, numberKey(b.refused[i].Sequence), encodeRejection(&b.refused[i])); err != nil {
 			return err
 		}
 	}
-	if b.counters.Rejected <= maxRejections {
+	if len(b.refused) == 0 || b.counters.Rejected <= maxRejections {
 		return nil
 	}
-	var drop [][]byte
-	kept, c := 0, bucket.Cursor()
-	for k, _ := c.Last(); k != nil; k, _ = c.Prev() {
-		if kept++; kept > maxRejections {
-			drop = append(drop, bytes.Clone(k))
+	rows := b.rows(b.rejected, nil)
+	for _, row := range rows[:max(0, len(rows)-maxRejections)] {
+		if err := b.replace(b.rejected, row.key, nil, row.value); err != nil {
+			return err
 		}
 	}
-	return deleteAll(bucket, drop)
+	return nil
 }
 
 func (b *batch) writeMeta(to sm.Position) error {
-	meta := b.tx.Bucket(bucketMeta)
-	if err := meta.Put(keyNext, numberKey(b.next)); err != nil {
+	if err := b.replace(b.meta, keyCounters, encodeCounters(&b.counters), b.meta.bucket.Get(keyCounters)); err != nil {
 		return err
 	}
-	if err := meta.Put(keyCounters, encodeCounters(&b.counters)); err != nil {
-		return err
+	for _, record := range []struct{ key, value []byte }{
+		{keyNext, numberKey(b.next)},
+		{keyPosition, encodePosition(to)},
+		{keyHash, numberKey(b.hash)},
+	} {
+		if err := b.meta.bucket.Put(record.key, record.value); err != nil {
+			return err
+		}
 	}
-	return meta.Put(keyPosition, encodePosition(to))
+	return nil
 }
