@@ -21,8 +21,9 @@ type batch struct {
 
 	// What counts for the state hash, and the indexes, which follow from it.
 	meta, hot, cold, jobs, history, faults, tally, rejected *table
-	ids, lists, errors                                      *bbolt.Bucket
+	ids, lists, errors, ages, unfinished, relations         *bbolt.Bucket
 
+	clock    sm.Time // the largest stream time so far
 	hash     uint64
 	scratch  []byte
 	next     uint64
@@ -33,6 +34,7 @@ type batch struct {
 	counters sm.Counters
 	counts   map[countKey]int64
 	changes  []sm.Change
+	pending  []sm.Pending // jobs that the watchdog does not know yet
 	refused  []sm.Rejection
 }
 
@@ -43,11 +45,14 @@ type touched struct {
 	resource sm.Resource
 
 	// What the file holds of it; the slices are bbolt's and live as long as the transaction.
+	before                    sm.Resource
 	was                       hot
 	wasHot, wasCold, wasOlder []byte
 
-	transitions []*sm.Transition
-	faults      []*sm.Fault // to be written
+	total       uint64           // transitions ever
+	oldest      sm.Time          // stream time under which it stands in the ages, 0 if it does not
+	transitions []*sm.Transition // to be written, with
+	faults      []*sm.Fault
 }
 
 // Apply folds the entries, which follow each other in the log, into the store in one transaction that also moves
@@ -90,6 +95,8 @@ func (db *DB) begin() (*batch, error) {
 		history: counts(bucketHistory, idHistory), faults: counts(bucketFaults, idFaults), tally: counts(bucketCounts, idCounts),
 		rejected: counts(bucketRejected, idRejected),
 		ids:      tx.Bucket(bucketIDs), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
+		ages: tx.Bucket(bucketAges), unfinished: tx.Bucket(bucketUnfinished), relations: tx.Bucket(bucketRelations),
+		clock:   db.clock,
 		tenants: map[string]uint32{}, open: map[sm.Key]*touched{}, born: map[uint64]*touched{}, counts: map[countKey]int64{},
 	}, nil
 }
@@ -107,7 +114,8 @@ func (db *DB) publish(b *batch, to sm.Position) {
 			delete(db.counts, key)
 		}
 	}
-	db.position, db.counters, db.hash = to, b.counters, b.hash
+	db.position, db.counters, db.hash, db.clock = to, b.counters, b.hash, b.clock
+	db.pending = append(db.pending, b.pending...)
 	db.feed.add(b.changes)
 	close(db.changed)
 	db.changed = make(chan struct{})
@@ -115,7 +123,11 @@ func (db *DB) publish(b *batch, to sm.Position) {
 
 func (b *batch) fold(entries []sm.Entry, to sm.Position) error {
 	for i := range entries {
-		if err := b.take(&entries[i]); err != nil {
+		err := b.tick(entries[i].StreamTime)
+		if err == nil {
+			err = b.take(&entries[i])
+		}
+		if err != nil {
 			return fmt.Errorf("message %d: %w", entries[i].Sequence, err)
 		}
 	}
@@ -164,14 +176,15 @@ func (b *batch) decide(e *sm.Entry) (sm.Outcome, error) {
 		}
 	}
 	if outcome.Transition != nil {
-		b.record(t, &event, outcome.Transition)
+		err = b.record(t, &event, outcome.Transition)
 	}
-	return outcome, nil
+	return outcome, err
 }
 
 // record keeps a transition, and the faults that came with it.
-func (b *batch) record(t *touched, e *sm.Event, tr *sm.Transition) {
+func (b *batch) record(t *touched, e *sm.Event, tr *sm.Transition) error {
 	t.transitions = append(t.transitions, tr)
+	t.total++
 	if e.Fault != nil {
 		t.faults = append(t.faults, e.Fault)
 	}
@@ -179,6 +192,10 @@ func (b *batch) record(t *touched, e *sm.Event, tr *sm.Transition) {
 		t.faults = append(t.faults, tr.Fault)
 	}
 	b.changes = append(b.changes, sm.Change{Key: e.Key, Transition: *tr})
+	if t.oldest != 0 {
+		return nil
+	}
+	return b.age(t, tr.StreamTime)
 }
 
 // find returns the resources of a kind and id: those of all tenants where the key names none.
@@ -249,6 +266,7 @@ func (b *batch) load(t *touched) error {
 	if err != nil {
 		return fmt.Errorf("resource %d: %w", t.number, err)
 	}
+	t.before, t.total, t.oldest = t.resource, t.was.transitions, t.was.oldest
 	return nil
 }
 

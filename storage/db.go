@@ -45,30 +45,40 @@ var (
 	bucketCounts   = []byte("counts")
 	bucketRejected = []byte("rejected")
 
+	bucketAges       = []byte("ages")
+	bucketUnfinished = []byte("unfinished")
+	bucketRelations  = []byte("relations")
+
 	buckets = [][]byte{bucketMeta, bucketTenants, bucketIDs, bucketHot, bucketCold, bucketJobs, bucketHistory,
-		bucketFaults, bucketLists, bucketErrors, bucketCounts, bucketRejected}
+		bucketFaults, bucketLists, bucketErrors, bucketCounts, bucketRejected, bucketAges, bucketUnfinished, bucketRelations}
 
 	keyLayout   = []byte("layout")
 	keyPosition = []byte("position")
 	keyCounters = []byte("counters")
 	keyNext     = []byte("next")
 	keyHash     = []byte("hash")
+	keyClock    = []byte("clock")
 )
 
 // Options say where the store is.
 type Options struct {
 	Path   string // of the file; its directory must exist
 	Logger zerolog.Logger
+	// Retention is how long deleted resources and history are kept, in stream time; 0 is for ever. It is part of
+	// the policy: replicas of one log have equal states only if it is the same for all.
+	Retention time.Duration
 }
 
 // DB is an open store. Its methods may be called by any number of goroutines, but [DB.Apply] by one at a time.
 type DB struct {
-	bolt *bbolt.DB
-	log  zerolog.Logger
+	bolt      *bbolt.DB
+	log       zerolog.Logger
+	retention sm.Time
 
 	// Owned by the goroutine that applies.
 	next    uint64            // the number of the next resource
 	tenants map[string]uint32 // tenant numbers that are committed
+	clock   sm.Time           // the largest stream time that was applied
 	broken  error
 
 	mu        sync.RWMutex // guards what follows: the committed state that readers need beside the file
@@ -77,6 +87,7 @@ type DB struct {
 	hash      uint64 // of the state, see table.hashed
 	counts    map[countKey]uint64
 	feed      feed
+	pending   []sm.Pending  // see [DB.Pending]
 	changed   chan struct{} // closed at the next commit
 	closeOnce sync.Once
 }
@@ -99,8 +110,12 @@ func Open(o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{bolt: bolt, log: o.Logger, changed: make(chan struct{})}
-	if err := bolt.View(db.load); err != nil {
+	db := &DB{bolt: bolt, log: o.Logger, retention: sm.Time(o.Retention), changed: make(chan struct{})}
+	err = bolt.View(db.load)
+	if err == nil {
+		err = db.loadPending()
+	}
+	if err != nil {
 		_ = bolt.Close()
 		return nil, fmt.Errorf("opening the store %s: %w", o.Path, err)
 	}
@@ -179,6 +194,9 @@ func (db *DB) load(tx *bbolt.Tx) error {
 	}
 	if v := meta.Get(keyHash); len(v) == 8 {
 		db.hash = binary.BigEndian.Uint64(v)
+	}
+	if v := meta.Get(keyClock); len(v) == 8 {
+		db.clock = sm.Time(binary.BigEndian.Uint64(v))
 	}
 	if v := meta.Get(keyPosition); v != nil {
 		if db.position, err = decodePosition(v); err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 	"pgregory.net/rapid"
@@ -262,6 +263,42 @@ func TestApply_AnyBatching(t *testing.T) {
 		a, b := contents(t, single), contents(t, cut)
 		if !maps.Equal(a, b) {
 			rt.Fatalf("one batch and several leave different stores")
+		}
+	})
+}
+
+func TestApply_AnyBatchingWithExpiry(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		log := scenarios.Log(rt, 150)
+		for i := range log { // a message every half minute, so that much expires
+			log[i].StreamTime += sm.Time(i) * 29e9
+			log[i].Time += sm.Time(i) * 29e9
+		}
+		dir, err := os.MkdirTemp(t.TempDir(), "")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		var hashes []uint64
+		var files []map[string]string
+		for _, size := range []int{len(log), rapid.IntRange(1, len(log)).Draw(rt, "batch"), 1} {
+			path := filepath.Join(dir, fmt.Sprint(len(files)))
+			db, err := storage.Open(storage.Options{Path: path, Retention: 10 * time.Minute})
+			if err != nil {
+				rt.Fatal(err)
+			}
+			for batch := range slices.Chunk(entries(log), size) {
+				apply(t, db, batch)
+			}
+			hashes = append(hashes, db.StateHash())
+			if err := db.Close(); err != nil {
+				rt.Fatal(err)
+			}
+			files = append(files, contents(t, path))
+		}
+		for i := range files {
+			if hashes[i] != hashes[0] || !maps.Equal(files[i], files[0]) {
+				rt.Fatalf("batches of another size leave another store")
+			}
 		}
 	})
 }

@@ -4,7 +4,7 @@
 // Every resource gets a number at its birth, and what is kept of it lies under that number, so that the resources
 // that are alive at one time share few pages:
 //
-//	meta                                          one key each: layout, position, counters, next, hash
+//	meta                                          one key each: layout, position, counters, next, hash, clock
 //	tenants   tenant                           -> tenant number, 4 bytes, from 1
 //	ids       kind, id, 0, tenant number       -> number, 8 bytes, from 1
 //	hot       number                           -> what events change: sequence, updated, the newest job
@@ -16,6 +16,9 @@
 //	errors    tenant number, sequence of the fault -> number: what is in ERROR
 //	counts    tenant number, kind, status      -> how many
 //	rejected  sequence                         -> a rejected message
+//	ages      stream time, number              -> nothing: since when a resource has something that will expire
+//	unfinished number                          -> nothing: resources with a job that the watchdog watches
+//	relations tenant number, relation, value, 0, kind, status, number -> nothing: who refers to what
 //
 // Numbers are big endian in keys. In lists and errors the tenant number 0 stands for all tenants. A record is
 // written when it changes, once a batch, however many events changed it; a job or a transition refers to a fault by

@@ -3,6 +3,9 @@ package storage
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
+
+	"go.etcd.io/bbolt"
 
 	sm "faultd/statemachine"
 )
@@ -34,10 +37,12 @@ func (b *batch) flush(to sm.Position) error {
 
 func (b *batch) write(t *touched) error {
 	r := &t.resource
-	is := hot{status: r.Status, sequence: r.Sequence, updated: r.Updated, fault: refOf(r.Fault),
-		transitions: t.was.transitions + uint64(len(t.transitions)), jobs: len(r.Jobs)}
+	pending := r.Pending()
+	b.pending = append(b.pending, news(pending, t.before.Pending())...)
+	is := hot{status: r.Status, sequence: r.Sequence, updated: r.Updated, fault: refOf(r.Fault), transitions: t.total,
+		oldest: t.oldest, unfinished: len(pending) > 0, jobs: len(r.Jobs)}
 	key, older := numberKey(t.number), encodeOlder(r)
-	settled := bytes.Equal(older, t.wasOlder)
+	long := is.transitions > maxHistory && (len(t.transitions) > 0 || !bytes.Equal(older, t.wasOlder))
 	if err := b.replace(b.hot, key, encodeHot(is, &r.Jobs[len(r.Jobs)-1]), t.wasHot); err != nil {
 		return err
 	}
@@ -50,12 +55,22 @@ func (b *batch) write(t *touched) error {
 	if err := b.writeHistory(t); err != nil {
 		return err
 	}
-	if is.transitions > maxHistory && (len(t.transitions) > 0 || !settled) {
-		if err := b.cut(t); err != nil {
+	if long {
+		if _, err := b.cut(t, 0); err != nil {
 			return err
 		}
 	}
 	return b.index(t, is)
+}
+
+// news are the pending jobs that were not pending in this way before.
+func news(is, was []sm.Pending) (all []sm.Pending) {
+	for _, p := range is {
+		if !slices.ContainsFunc(was, p.Same) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 func (b *batch) writeHistory(t *touched) error {
@@ -69,12 +84,14 @@ func (b *batch) writeHistory(t *touched) error {
 			return err
 		}
 	}
+	t.transitions, t.faults = nil, nil
 	return nil
 }
 
-// cut takes from the history what is over [maxHistory], and the faults that nothing refers to any more. What it
-// leaves depends on what the resource is, not on how the batches came.
-func (b *batch) cut(t *touched) error {
+// cut takes from the history what is over [maxHistory] or not younger than the given stream time, but for the
+// newest fault; and the faults that nothing refers to any more. It returns when the oldest row came that age will
+// take, 0 for none. What it leaves depends on what the resource is, not on how the batches came.
+func (b *batch) cut(t *touched, until sm.Time) (oldest sm.Time, err error) {
 	rows := b.rows(b.history, numberKey(t.number))
 	newestFault := -1
 	for i := range rows {
@@ -84,15 +101,20 @@ func (b *batch) cut(t *touched) error {
 	}
 	used := usedFaults(&t.resource)
 	for i, row := range rows {
-		if i < len(rows)-maxHistory && i != newestFault {
+		came := transitionTime(row.value)
+		old := i < len(rows)-maxHistory || came <= until
+		if old && i != newestFault {
 			if err := b.replace(b.history, row.key, nil, row.value); err != nil {
-				return err
+				return 0, err
 			}
 			continue
 		}
 		used[transitionFault(row.value)] = true
+		if !old && oldest == 0 {
+			oldest = came
+		}
 	}
-	return b.dropFaults(t.number, used)
+	return oldest, b.dropFaults(t.number, used)
 }
 
 // dropFaults deletes the faults of a resource that are not used.
@@ -124,28 +146,51 @@ func usedFaults(r *sm.Resource) map[faultRef]bool {
 	return used
 }
 
-// index moves the resource in the lists and the counts if its status changed, and among what is in ERROR if its
-// fault did.
+// index moves the resource in the indexes, each only if what it goes by has changed.
 func (b *batch) index(t *touched, is hot) error {
-	kind := t.resource.Kind
 	for _, tenant := range [2]uint32{0, t.tenant} {
-		if is.status != t.was.status {
-			if t.was.status != 0 {
-				b.counts[countKey{tenant, kind, t.was.status}]--
-				if err := b.lists.Delete(listKey(tenant, kind, t.was.status, t.number)); err != nil {
-					return err
-				}
-			}
-			b.counts[countKey{tenant, kind, is.status}]++
-			if err := b.lists.Put(listKey(tenant, kind, is.status, t.number), nil); err != nil {
-				return err
-			}
+		if err := b.list(t, tenant, is.status); err != nil {
+			return err
 		}
 		if err := b.indexError(t, tenant, is); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := mark(b.unfinished, numberKey(t.number), t.was.unfinished, is.unfinished); err != nil {
+		return err
+	}
+	return b.relate(t)
+}
+
+// list moves the resource from one list to another and counts it there. Status 0 is no list.
+func (b *batch) list(t *touched, tenant uint32, is sm.Status) error {
+	was, kind := t.was.status, t.resource.Kind
+	if is == was {
+		return nil
+	}
+	if was != 0 {
+		b.counts[countKey{tenant, kind, was}]--
+		if err := b.lists.Delete(listKey(tenant, kind, was, t.number)); err != nil {
+			return err
+		}
+	}
+	if is == 0 {
+		return nil
+	}
+	b.counts[countKey{tenant, kind, is}]++
+	return b.lists.Put(listKey(tenant, kind, is, t.number), nil)
+}
+
+// mark puts a key into a bucket or takes it out.
+func mark(bucket *bbolt.Bucket, key []byte, was, is bool) error {
+	switch {
+	case was == is:
+		return nil
+	case is:
+		return bucket.Put(key, nil)
+	default:
+		return bucket.Delete(key)
+	}
 }
 
 func (b *batch) indexError(t *touched, tenant uint32, is hot) error {
@@ -216,6 +261,7 @@ func (b *batch) writeMeta(to sm.Position) error {
 		{keyNext, numberKey(b.next)},
 		{keyPosition, encodePosition(to)},
 		{keyHash, numberKey(b.hash)},
+		{keyClock, numberKey(uint64(b.clock))},
 	} {
 		if err := b.meta.bucket.Put(record.key, record.value); err != nil {
 			return err

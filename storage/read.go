@@ -11,8 +11,9 @@ import (
 
 // view is a look at one committed state.
 type view struct {
-	tx                                                   *bbolt.Tx
-	ids, hot, cold, jobs, history, faults, lists, errors *bbolt.Bucket
+	tx *bbolt.Tx
+
+	ids, hot, cold, jobs, history, faults, lists, errors, relations *bbolt.Bucket
 }
 
 func (db *DB) view(look func(v view) error) error {
@@ -20,6 +21,7 @@ func (db *DB) view(look func(v view) error) error {
 		return look(view{
 			tx: tx, ids: tx.Bucket(bucketIDs), hot: tx.Bucket(bucketHot), cold: tx.Bucket(bucketCold), jobs: tx.Bucket(bucketJobs),
 			history: tx.Bucket(bucketHistory), faults: tx.Bucket(bucketFaults), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
+			relations: tx.Bucket(bucketRelations),
 		})
 	})
 }

@@ -29,6 +29,8 @@ type hot struct {
 	updated     sm.Time
 	fault       faultRef // of the resource, for its place in the errors bucket
 	transitions uint64   // ever, also those that were cut from the history
+	oldest      sm.Time  // under which it stands in the ages bucket, 0 if it does not
+	unfinished  bool     // it stands in the unfinished bucket
 	jobs        int      // the newest one is here, those before it in the jobs bucket
 }
 
@@ -39,6 +41,8 @@ func encodeHot(h hot, newest *sm.Job) []byte {
 	e.int(int64(h.updated))
 	encodeRef(&e, h.fault)
 	e.uint(h.transitions)
+	e.int(int64(h.oldest))
+	e.bool(h.unfinished)
 	e.uint(uint64(h.jobs))
 	encodeJob(&e, newest)
 	return e.b
@@ -51,6 +55,8 @@ func decodeHead(d *decoder) hot {
 		updated:     sm.Time(d.int()),
 		fault:       decodeRef(d),
 		transitions: d.uint(),
+		oldest:      sm.Time(d.int()),
+		unfinished:  d.bool(),
 		jobs:        int(d.uint()),
 	}
 }
@@ -346,6 +352,12 @@ func transitionFault(b []byte) faultRef {
 	d.take(d.uint())
 	d.take(3)
 	return decodeRef(&d)
+}
+
+// transitionTime is the stream time of a history record.
+func transitionTime(b []byte) sm.Time {
+	d := decoder{b: b}
+	return sm.Time(d.int())
 }
 
 func encodePosition(p sm.Position) []byte {

@@ -1,0 +1,103 @@
+package storage
+
+import (
+	"encoding/binary"
+
+	sm "faultd/statemachine"
+)
+
+const minute = sm.Time(60e9)
+
+// tick takes the stream's time on. Where it passes a full minute, what has outlived its retention goes: between two
+// messages, so that the borders of batches cannot be seen in the result.
+func (b *batch) tick(now sm.Time) error {
+	if now <= b.clock {
+		return nil
+	}
+	due := now/minute != b.clock/minute && b.db.retention > 0
+	b.clock = now
+	if !due {
+		return nil
+	}
+	return b.expire(now/minute*minute - b.db.retention)
+}
+
+// expire lets go of deleted resources and of rows of history that came until then.
+func (b *batch) expire(until sm.Time) error {
+	var due [][]byte
+	c := b.ages.Cursor()
+	for k, _ := c.First(); k != nil && sm.Time(binary.BigEndian.Uint64(k)) <= until; k, _ = c.Next() {
+		due = append(due, append([]byte(nil), k...))
+	}
+	for _, k := range due {
+		if err := b.ages.Delete(k); err != nil {
+			return err
+		}
+		t, err := b.touchNumber(binary.BigEndian.Uint64(k[8:]))
+		if err != nil {
+			return err
+		}
+		if err := b.expireOne(t, until); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) expireOne(t *touched, until sm.Time) error {
+	if err := b.writeHistory(t); err != nil {
+		return err
+	}
+	t.oldest = 0
+	if t.resource.Status == sm.Deleted {
+		rows := b.rows(b.history, numberKey(t.number))
+		newest := transitionTime(rows[len(rows)-1].value)
+		if newest <= until {
+			return b.remove(t)
+		}
+		return b.age(t, newest)
+	}
+	oldest, err := b.cut(t, until)
+	if err != nil || oldest == 0 {
+		return err
+	}
+	return b.age(t, oldest)
+}
+
+// age notes the stream time from which on the resource has something that will expire.
+func (b *batch) age(t *touched, from sm.Time) error {
+	t.oldest = from
+	return b.ages.Put(rowKey(uint64(from), t.number), nil)
+}
+
+// remove takes a resource out of the store. What comes of it later is a resource that is new.
+func (b *batch) remove(t *touched) error {
+	key := numberKey(t.number)
+	for _, record := range []struct {
+		table *table
+		was   []byte
+	}{{b.hot, t.wasHot}, {b.cold, t.wasCold}, {b.jobs, t.wasOlder}} {
+		if err := b.replace(record.table, key, nil, record.was); err != nil {
+			return err
+		}
+	}
+	for _, table := range []*table{b.history, b.faults} {
+		for _, row := range b.rows(table, key) {
+			if err := b.replace(table, row.key, nil, row.value); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.ids.Delete(idKey(t.resource.Kind, t.resource.ID, t.tenant)); err != nil {
+		return err
+	}
+	gone := t.resource.Key
+	t.resource = sm.Resource{Key: gone}
+	if err := b.index(t, hot{}); err != nil {
+		return err
+	}
+	delete(b.open, gone)
+	delete(b.born, t.number)
+	t.number = 0
+	return nil
+}
