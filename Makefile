@@ -1,0 +1,47 @@
+# Everything here needs Go, make and git alone, but for test-all.
+
+export CGO_ENABLED = 0
+export GOFLAGS ?= -buildvcs=false
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+PEERS := testdata/peers
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test test-all vet format arch lint bench clean
+
+help: ## print this
+	@echo "faultd: make TARGET"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/faultd
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/faultd ./cmd/faultd
+
+run: build ## start the daemon, publish the sample log, show a fault; Ctrl-C ends it
+	@testdata/run.sh
+
+test: vet format arch ## run all tests that need Go, make and git alone
+	go test ./...
+	cd $(PEERS) && go test ./...
+
+test-all: test ## run all tests, with those that need a Debian package (.ci/run installs it)
+	cd $(PEERS) && go test -tags packages ./...
+
+vet:
+	go vet ./...
+	cd $(PEERS) && go vet -tags packages ./...
+
+format: ## check that gofmt would change nothing
+	@changed=$$(gofmt -l .); test -z "$$changed" || { echo "gofmt would change:"; echo "$$changed"; exit 1; }
+
+arch: ## compare the imports between our packages with the design
+	go test -count=1 -run '^TestImports' ./cmd/faultd
+
+lint: ## run golangci-lint
+	go run $(GOLANGCI_LINT) run ./...
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what was built; the data directory stays
+	rm -rf bin

@@ -1,0 +1,169 @@
+package api
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	sm "faultd/statemachine"
+)
+
+// caller is who asks.
+type caller struct {
+	tenant string // "": all tenants
+	admin  bool
+}
+
+// everyone is the rule without tokens: whoever reaches the API is an administrator.
+func everyone(*http.Request) (caller, error) { return caller{admin: true}, nil }
+
+// call is one request on its way to its answer. It belongs to the request's goroutine.
+type call struct {
+	h      *Handler
+	r      *http.Request
+	w      recorder
+	id     string // of the request
+	began  time.Time
+	mount  *mount
+	caller caller
+	args   [2]string  // what the placeholders of the route stand for
+	params url.Values // of the query
+
+	tenant  string // that the path names, or ""
+	root    string // the address of the mount's version, without a slash at its end
+	version int    // the minor of the compute microversion that was asked for
+
+	streams bool // it is open for as long as the client likes
+}
+
+// recorder notes what was sent.
+type recorder struct {
+	http.ResponseWriter
+	status int // 0: nothing was sent
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// newRequestID is req- and a random UUID.
+func newRequestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	id := append(make([]byte, 0, 40), "req-"...)
+	for i, part := range [][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
+		if i > 0 {
+			id = append(id, '-')
+		}
+		id = hex.AppendEncode(id, part)
+	}
+	return string(id)
+}
+
+// announce sets the headers that every answer has. The position is read before the data, so that the data is
+// never older than it says.
+func (c *call) announce() {
+	head := c.w.Header()
+	head["X-Openstack-Request-Id"] = []string{c.id}
+	if c.mount.requestID != "" {
+		head[c.mount.requestID] = []string{c.id}
+	}
+	head["X-Faultd-Position"] = []string{string(appendPosition(make([]byte, 0, 64), c.h.store.Position()))}
+	head["X-Content-Type-Options"] = []string{"nosniff"}
+}
+
+func appendPosition(dst []byte, p sm.Position) []byte {
+	dst = append(append(dst, p.Stream...), '/')
+	if p.Epoch != 0 {
+		dst = p.Epoch.Std().AppendFormat(dst, time.RFC3339Nano)
+	}
+	return strconv.AppendUint(append(dst, '/'), p.Sequence, 10)
+}
+
+// reply sends a whole answer.
+func (c *call) reply(status int, contentType string, body []byte) {
+	head := c.w.Header()
+	head["Content-Type"] = []string{contentType}
+	head["Content-Length"] = []string{strconv.Itoa(len(body))}
+	c.w.WriteHeader(status)
+	if c.r.Method != http.MethodHead {
+		_, _ = c.w.Write(body) // a client that has gone gets no answer
+	}
+}
+
+// json replies with a JSON body.
+func (c *call) json(body []byte) error {
+	c.reply(http.StatusOK, "application/json", body)
+	return nil
+}
+
+// fail replies with what went wrong, in the mount's dialect.
+func (c *call) fail(err error) {
+	p := c.problem(err)
+	if c.w.status != 0 {
+		return // too late to say so
+	}
+	head := c.w.Header()
+	if p.allow != "" {
+		head["Allow"] = []string{p.allow}
+	}
+	if p.retry > 0 {
+		head["Retry-After"] = []string{strconv.Itoa(p.retrySeconds())}
+	}
+	f := c.mount.fault(p, c.id, time.Now())
+	c.reply(f.status, f.contentType, f.body)
+}
+
+// finish turns a panic into an answer and counts the request.
+func (c *call) finish() {
+	if v := recover(); v != nil {
+		c.rescue(v)
+	}
+	c.h.metrics.requests.WithLabelValues(c.mount.name, strconv.Itoa(c.w.status)).Inc()
+	if !c.streams {
+		c.mount.seconds.Observe(time.Since(c.began).Seconds())
+	}
+}
+
+// rescue answers for a handler that panicked. Where part of the answer is out already, the connection is
+// closed, so that nobody takes that part for the whole.
+func (c *call) rescue(v any) {
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	c.h.log.Error().Str("request_id", c.id).Str("mount", c.mount.name).Interface("panic", v).
+		Bytes("stack", debug.Stack()).Msg("a handler panicked; please report this as a bug")
+	if c.w.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	c.fail(broken)
+}
+
+// admin tells whether the caller may see what is not for tenants.
+func (c *call) admin() bool { return c.caller.admin }
+
+// host is the address that the request was sent to.
+func (c *call) host() string {
+	if c.r.TLS != nil {
+		return "https://" + c.r.Host
+	}
+	return "http://" + c.r.Host
+}

@@ -1,0 +1,135 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// The microversions that are understood. faultd has one form of each document, that of 2.1 with what clients of
+// later ones cannot do without, so it takes all that its clients know.
+const (
+	minMicroversion = 1
+	maxMicroversion = 104
+)
+
+// versionDocument is what the Compute API says of one of its versions.
+type versionDocument struct {
+	ID         string        `json:"id"`
+	Links      []versionLink `json:"links"`
+	MediaTypes []mediaType   `json:"media-types,omitempty"`
+	Status     string        `json:"status"`
+	Version    string        `json:"version"`
+	MinVersion string        `json:"min_version"`
+	Updated    string        `json:"updated"`
+}
+
+type versionLink struct {
+	Rel  string `json:"rel"`
+	Href string `json:"href"`
+	Type string `json:"type,omitempty"`
+}
+
+type mediaType struct {
+	Base string `json:"base"`
+	Type string `json:"type"`
+}
+
+// versionDocuments are the versions by the segment of the path that names them.
+var versionDocuments = map[string]*versionDocument{
+	"v2": {
+		ID: "v2.0", Status: "SUPPORTED", Updated: "2011-01-21T11:33:21Z",
+		MediaTypes: []mediaType{{"application/json", "application/vnd.openstack.compute+json;version=2"}},
+	},
+	"v2.1": {
+		ID: "v2.1", Status: "CURRENT", Updated: "2013-07-23T11:33:21Z",
+		Version: "2." + strconv.Itoa(maxMicroversion), MinVersion: "2." + strconv.Itoa(minMicroversion),
+		MediaTypes: []mediaType{{"application/json", "application/vnd.openstack.compute+json;version=2.1"}},
+	},
+}
+
+// listVersions answers with all versions.
+func listVersions(c *call) error {
+	var all []versionDocument
+	for _, segment := range []string{"v2", "v2.1"} {
+		d := *versionDocuments[segment]
+		d.MediaTypes = nil
+		d.Links = []versionLink{{Rel: "self", Href: c.host() + "/compute/" + segment + "/"}}
+		all = append(all, d)
+	}
+	return c.marshal(map[string]any{"versions": all})
+}
+
+// showVersion answers with one version. Clients take its link for the address of everything else, so it keeps the
+// tenant that they asked with.
+func showVersion(c *call) error {
+	d := *versionDocuments[c.args[0]]
+	d.Links = []versionLink{
+		{Rel: "self", Href: c.look().self},
+		{Rel: "describedby", Href: "https://docs.openstack.org/api-ref/compute/", Type: "text/html"},
+	}
+	return c.marshal(map[string]any{"version": d})
+}
+
+func (c *call) marshal(v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.json(body)
+}
+
+// negotiate reads the microversion that is asked for and says in the answer which one it is.
+func (c *call) negotiate() error {
+	asked := c.askedMicroversion()
+	minor, err := parseMicroversion(asked)
+	c.version = max(minor, minMicroversion)
+	if err != nil {
+		c.version = minMicroversion
+	}
+	version := "2." + strconv.Itoa(c.version)
+	head := c.w.Header()
+	head.Set("OpenStack-API-Version", "compute "+version)
+	head.Set("X-OpenStack-Nova-API-Version", version)
+	head.Set("Vary", "OpenStack-API-Version, X-OpenStack-Nova-API-Version")
+	return err
+}
+
+// askedMicroversion is what the headers say, "" for nothing. The newer header may name other services too.
+func (c *call) askedMicroversion() string {
+	for _, value := range c.r.Header.Values("OpenStack-API-Version") {
+		for item := range strings.SplitSeq(value, ",") {
+			service, version, ok := strings.Cut(strings.TrimSpace(item), " ")
+			if ok && strings.EqualFold(service, "compute") {
+				return strings.TrimSpace(version)
+			}
+		}
+	}
+	return c.r.Header.Get("X-OpenStack-Nova-API-Version")
+}
+
+// parseMicroversion returns the minor of a version 2.x.
+func parseMicroversion(s string) (int, error) {
+	switch s {
+	case "":
+		return minMicroversion, nil
+	case "latest":
+		return maxMicroversion, nil
+	}
+	major, minor, ok := strings.Cut(s, ".")
+	if !ok || !isNumber(major) || !isNumber(minor) {
+		return 0, badRequest("API Version String %s is of invalid format. Must be of format MajorNum.MinorNum.", strconv.Quote(s[:min(len(s), maxName)]))
+	}
+	n, err := strconv.Atoi(minor)
+	if major != "2" || err != nil || n < minMicroversion || n > maxMicroversion {
+		return 0, &problem{status: http.StatusNotAcceptable, message: "Version " + s + " is not supported by the API. Minimum is 2." +
+			strconv.Itoa(minMicroversion) + " and maximum is 2." + strconv.Itoa(maxMicroversion) + "."}
+	}
+	return n, nil
+}
+
+// isNumber tells whether a text is a number as microversions have it.
+func isNumber(s string) bool {
+	return s != "" && len(s) <= 6 && strings.Trim(s, "0123456789") == "" && (s[0] != '0' || s == "0")
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// client asks a running daemon.
+type client struct {
+	server    string
+	tokenFile string
+}
+
+func (c *client) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&c.server, "server", "http://127.0.0.1:8080", "URL of the daemon")
+	flags.StringVar(&c.tokenFile, "token-file", "", "file that holds the token to show to the daemon")
+}
+
+// answerLimit is how long a daemon may take to begin its answer.
+const answerLimit = 30 * time.Second
+
+// get asks for a path below the server's URL, or for a link that an answer held, and decodes the answer.
+func (c *client) get(ctx context.Context, path string, query url.Values, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	answer, err := c.open(ctx, path, query, nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
+		return fmt.Errorf("the answer of %s to %s is not what was expected: %w", c.server, path, err)
+	}
+	return nil
+}
+
+// open sends the request; the caller closes the body. Whatever is not 200 is an error.
+func (c *client) open(ctx context.Context, path string, query url.Values, header http.Header) (*http.Response, error) {
+	request, err := c.request(ctx, path, query)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		defer answer.Body.Close()
+		return nil, refusalOf(answer)
+	}
+	return answer, nil
+}
+
+func (c *client) request(ctx context.Context, path string, query url.Values) (*http.Request, error) {
+	base, err := url.Parse(strings.TrimSuffix(c.server, "/") + "/")
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, usagef("--server %q is no URL such as http://127.0.0.1:8080", c.server)
+	}
+	link, err := base.Parse(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the link %q: %w", path, err)
+	}
+	if link.Host != base.Host {
+		return nil, fmt.Errorf("the link %q leads away from %s, where the token would go too", path, c.server)
+	}
+	if query != nil {
+		link.RawQuery = query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, link.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if c.tokenFile == "" {
+		return request, nil
+	}
+	token, err := os.ReadFile(c.tokenFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the token: %w", err)
+	}
+	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	return request, nil
+}
+
+// unreachable says in a sentence that nobody answered. The URL, which may hold a password, is left out.
+func (c *client) unreachable(err error) error {
+	var call *url.Error
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	var refused *net.OpError
+	if errors.As(err, &refused) && refused.Op == "dial" {
+		return fmt.Errorf("no daemon answers at %s (%w): is 'faultd serve' running there?", redacted(c.server), err)
+	}
+	return fmt.Errorf("asking %s: %w", redacted(c.server), err)
+}
+
+func redacted(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the server"
+	}
+	return u.Redacted()
+}
+
+// refusal is an answer other than 200.
+type refusal struct {
+	status  int
+	message string
+}
+
+func (r *refusal) Error() string { return r.message }
+
+// refusalOf reads what the daemon says of its refusal: a problem (RFC 9457), or the state that it is in.
+func refusalOf(answer *http.Response) *refusal {
+	var said struct {
+		Title, Detail, State string
+		Reasons              []string
+	}
+	_ = json.NewDecoder(io.LimitReader(answer.Body, 64<<10)).Decode(&said) // another text than JSON says nothing here
+	message := http.StatusText(answer.StatusCode)
+	switch {
+	case said.State != "":
+		message = "its state is " + strings.Join(append([]string{said.State}, said.Reasons...), "; ")
+	case said.Detail != "":
+		message = said.Detail
+	case said.Title != "":
+		message = said.Title
+	}
+	return &refusal{answer.StatusCode, fmt.Sprintf("the daemon answers %d: %s", answer.StatusCode, message)}
+}

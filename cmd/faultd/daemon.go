@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	oklog "github.com/oklog/run"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+
+	"faultd/api"
+	"faultd/consumer"
+	"faultd/consumer/embedded"
+	"faultd/storage"
+)
+
+// drainLimit is how long requests may go on after the daemon was told to stop.
+const drainLimit = 5 * time.Second
+
+// daemon is what serve runs; every part is open.
+type daemon struct {
+	log      zerolog.Logger
+	source   *consumer.Consumer
+	server   *http.Server
+	listener net.Listener
+	streams  chan struct{} // closed when those who follow the stream of transitions must go
+	stopping func()        // told that the daemon is about to stop
+}
+
+// runDaemon opens what the daemon consists of, runs it until ctx ends or a part of it fails, and closes it. The
+// order of the end: readiness falls and the consumer commits what it has read, HTTP drains, the embedded
+// server stops, the store closes.
+func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, stopping func()) (err error) {
+	store, err := openStore(s, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if failed := store.Close(); failed != nil {
+			err = errors.Join(err, storeError{fmt.Errorf("closing the store: %w", failed)})
+		}
+	}()
+	cfg := consumer.Config{Store: store, URL: s.natsURL, Credentials: s.natsCreds, Stream: s.stream,
+		MaxAge: s.maxAge, MaxBytes: s.maxBytes, Logger: log}
+	if s.natsURL == "" {
+		server, err := embedded.Start(embedded.Config{StoreDir: filepath.Join(s.dataDir, "nats"), Addr: s.natsAddr,
+			Sync: s.natsSync, Logger: log})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, server.Stop()) }()
+		cfg.URL = server.URL()
+		if cfg.MaxBytes == 0 {
+			cfg.MaxBytes = server.StreamBytes()
+		}
+	}
+	listener, err := net.Listen("tcp", s.httpAddr)
+	if err != nil {
+		return fmt.Errorf("serving HTTP: %w; choose another address with --http-addr", err)
+	}
+	d := newDaemon(store, cfg, listener)
+	d.stopping = stopping
+	log.Info().Str("version", versionText()).Str("http", "http://"+listener.Addr().String()).
+		Str("nats", redacted(cfg.URL)).Str("data_dir", s.dataDir).Msg("serving")
+	return d.run(ctx)
+}
+
+// openStore opens the store in the data directory, which it makes if need be.
+func openStore(s *settings, log zerolog.Logger) (*storage.DB, error) {
+	if err := os.MkdirAll(s.dataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data directory: %w", err)
+	}
+	store, err := storage.Open(storage.Options{Path: filepath.Join(s.dataDir, "faultd.db"), Logger: log})
+	switch {
+	case errors.Is(err, storage.ErrInUse):
+		return nil, err // there is nothing wrong with the store
+	case err != nil:
+		return nil, storeError{err}
+	}
+	return store, nil
+}
+
+func newDaemon(store *storage.DB, cfg consumer.Config, listener net.Listener) *daemon {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	cfg.Registerer = registry
+	d := &daemon{log: cfg.Logger, source: consumer.New(cfg), listener: listener, streams: make(chan struct{})}
+	handler := api.New(api.Config{Store: store, Health: d.health, Logger: cfg.Logger, Registry: registry, Done: d.streams})
+	d.server = api.NewServer(listener.Addr().String(), handler)
+	return d
+}
+
+func (d *daemon) health() api.Health {
+	s := d.source.Status()
+	return api.Health{State: s.State.String(), Reasons: s.Reasons, Lag: s.Lag}
+}
+
+// run runs the parts until one of them ends. Each is told to stop without waiting for it, in the order in
+// which they stand here, and every one has ended when it returns.
+func (d *daemon) run(ctx context.Context) error {
+	var group oklog.Group
+	{ // the end, by a signal or because a part has failed
+		ctx, cancel := context.WithCancel(ctx)
+		group.Add(func() error {
+			<-ctx.Done()
+			return nil
+		}, func(error) {
+			d.log.Info().Msg("stopping")
+			d.stopping()
+			cancel()
+		})
+	}
+	// What goes wrong while stopping counts too, and the group tells the first error alone.
+	var consuming, serving error
+	committed := make(chan struct{})
+	{ // from the stream to the store
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		group.Add(func() error {
+			defer close(committed)
+			consuming = d.source.Run(ctx)
+			return consuming
+		}, func(error) { cancel() })
+	}
+	{ // from the store to whoever asks
+		stop := make(chan struct{})
+		group.Add(func() error {
+			serving = d.serveHTTP(stop, committed)
+			return serving
+		}, func(error) { close(stop) })
+	}
+	first := group.Run()
+	if all := errors.Join(consuming, serving); all != nil {
+		return all
+	}
+	return first
+}
+
+// serveHTTP answers requests until it is told to stop and the last batch is committed: what was asked by then
+// is answered.
+func (d *daemon) serveHTTP(stop, committed <-chan struct{}) error {
+	ended := make(chan error, 1)
+	go func() { ended <- d.server.Serve(d.listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serving HTTP: %w", err)
+	case <-stop:
+	}
+	<-committed
+	close(d.streams)
+	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
+	defer cancel()
+	if err := d.server.Shutdown(ctx); err != nil {
+		d.log.Warn().Err(err).Msg("requests were cut short")
+		_ = d.server.Close() // closes what Shutdown waited for
+	}
+	return nil
+}

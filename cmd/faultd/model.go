@@ -1,0 +1,78 @@
+package main
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// What the /v1 interface answers, as far as tables show it.
+
+type resource struct {
+	Kind     string          `json:"kind"`
+	ID       string          `json:"id"`
+	Tenant   string          `json:"tenant_id"`
+	User     string          `json:"user_id"`
+	Name     string          `json:"name"`
+	Status   string          `json:"status"`
+	Progress int             `json:"progress"`
+	Created  time.Time       `json:"created"`
+	Updated  time.Time       `json:"updated"`
+	Job      *job            `json:"job"`
+	Fault    *fault          `json:"fault"`
+	Warning  *fault          `json:"warning"`
+	Attempts []attempt       `json:"attempts"`
+	Sequence uint64          `json:"sequence"`
+	Extra    json.RawMessage `json:"attributes"`
+}
+
+type job struct {
+	ID        string    `json:"id"`
+	Action    string    `json:"action"`
+	Phase     string    `json:"phase"`
+	RequestID string    `json:"request_id"`
+	Started   time.Time `json:"started"`
+	Ended     time.Time `json:"ended"`
+}
+
+type fault struct {
+	Code      int       `json:"code"`
+	Created   time.Time `json:"created"`
+	Message   string    `json:"message"`
+	Details   string    `json:"details"`
+	Reason    string    `json:"reason"`
+	ErrorCode string    `json:"error_code"`
+}
+
+// attempt is an attempt of a job that failed while the job went on.
+type attempt struct {
+	Number int    `json:"number"`
+	Fault  *fault `json:"fault"`
+}
+
+// row is one line of a resource's history; the stream of transitions adds whose it is.
+type row struct {
+	Kind     string    `json:"kind"`
+	ID       string    `json:"id"`
+	Tenant   string    `json:"tenant_id"`
+	Sequence uint64    `json:"sequence"`
+	Time     time.Time `json:"time"`
+	Job      job       `json:"job"`
+	From     string    `json:"from"`
+	To       string    `json:"to"`
+	Fault    *fault    `json:"fault"`
+}
+
+type link struct {
+	Rel  string `json:"rel"`
+	Href string `json:"href"`
+}
+
+// next is the link to the page that follows, or "".
+func next(links []link) string {
+	for _, l := range links {
+		if l.Rel == "next" {
+			return l.Href
+		}
+	}
+	return ""
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"faultd/consumer"
+	"faultd/consumer/embedded"
+)
+
+// settings are what the flags of serve say.
+type settings struct {
+	dataDir  string
+	httpAddr string
+
+	natsURL   string // empty: the embedded server
+	natsCreds string
+	natsAddr  string // of the embedded server, like natsSync
+	natsSync  string
+
+	stream   string
+	maxAge   time.Duration
+	maxBytes int64 // 0: by the free disk
+
+	logLevel  choice
+	logFormat choice
+}
+
+func newServe() *cobra.Command {
+	s := settings{logLevel: choice{"info", []string{"debug", "info", "warn", "error"}}, logFormat: oneOf("json", "console")}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon",
+		Long:  "Run the daemon: apply the job events of a stream and serve what is known of the resources.\n\n" + environmentNote,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.check(); err != nil {
+				return err
+			}
+			return serve(cmd.Context(), &s, cmd.ErrOrStderr())
+		},
+	}
+	s.addFlags(cmd.Flags())
+	return cmd
+}
+
+func (s *settings) addFlags(flags *pflag.FlagSet) {
+	flags.SortFlags = false
+	flags.StringVar(&s.dataDir, "data-dir", "./data", "directory of the store and of the embedded server's streams; made if absent")
+	flags.StringVar(&s.httpAddr, "http-addr", "127.0.0.1:8080", "loopback address to serve HTTP on; port 0 takes a free one")
+	flags.StringVar(&s.natsURL, "nats-url", "", "NATS servers to read from; empty: the embedded server")
+	flags.StringVar(&s.natsCreds, "nats-creds", "", "file of credentials for --nats-url")
+	flags.StringVar(&s.natsAddr, "nats-addr", "127.0.0.1:4222", "loopback address that the embedded server listens on; port 0 takes a free one")
+	flags.StringVar(&s.natsSync, "nats-sync", embedded.SyncAlways, "when the embedded server writes through to the disk: always, or every so often (2m)")
+	flags.StringVar(&s.stream, "stream", "JOBS", "stream of the job events; made if absent while the store is new")
+	flags.DurationVar(&s.maxAge, "stream-max-age", consumer.DefaultMaxAge, "age at which messages leave a stream that is made")
+	flags.Int64Var(&s.maxBytes, "stream-max-bytes", 0, "bytes beyond which messages leave a stream that is made (default 10 GiB, or a quarter of the free disk if the embedded server has less)")
+	flags.Var(&s.logLevel, "log-level", "least level that is logged")
+	flags.Var(&s.logFormat, "log-format", "how the log on standard error is written")
+}
+
+// check refuses what cannot be meant, before anything is opened.
+func (s *settings) check() error {
+	return errors.Join(s.checkHTTP(), s.checkNATS(), s.checkStream())
+}
+
+func (s *settings) checkHTTP() error {
+	switch inside, err := loopback(s.httpAddr); {
+	case err != nil:
+		return usagef("--http-addr %s: %w", s.httpAddr, err)
+	case !inside:
+		return usagef("--http-addr %s is not a loopback address: without tokens everyone who reaches the daemon is served "+
+			"as its administrator, so it listens on this machine alone; choose 127.0.0.1:PORT or [::1]:PORT", s.httpAddr)
+	default:
+		return nil
+	}
+}
+
+func (s *settings) checkNATS() error {
+	if s.natsURL != "" {
+		return nil
+	}
+	if s.natsCreds != "" {
+		return usagef("--nats-creds goes with --nats-url: the embedded server asks for no credentials")
+	}
+	switch inside, err := loopback(s.natsAddr); {
+	case err != nil:
+		return usagef("--nats-addr %s: %w", s.natsAddr, err)
+	case !inside:
+		return usagef("--nats-addr %s is not a loopback address: anyone who reached the embedded server could publish; "+
+			"for other machines run a nats-server of its own and name it with --nats-url", s.natsAddr)
+	}
+	if every, err := time.ParseDuration(s.natsSync); s.natsSync != embedded.SyncAlways && (err != nil || every <= 0) {
+		return usagef("--nats-sync %q is neither %s nor a duration like 2m", s.natsSync, embedded.SyncAlways)
+	}
+	return nil
+}
+
+func (s *settings) checkStream() error {
+	if s.stream == "" || s.maxAge <= 0 || s.maxBytes < 0 {
+		return usagef("--stream must be a name, --stream-max-age more than 0, --stream-max-bytes 0 or more")
+	}
+	return nil
+}
+
+// loopback tells whether only this machine can reach an address.
+func loopback(addr string) (bool, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false, err
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
+}
+
+// newLogger writes to w; the log is for machines unless the console format is chosen.
+func (s *settings) newLogger(w io.Writer) (zerolog.Logger, error) {
+	level, err := zerolog.ParseLevel(s.logLevel.value)
+	if err != nil {
+		return zerolog.Nop(), fmt.Errorf("log level: %w", err)
+	}
+	if s.logFormat.value == "console" {
+		w = zerolog.ConsoleWriter{Out: w, NoColor: !isTerminal(w), TimeFormat: time.TimeOnly}
+	}
+	return zerolog.New(w).Level(level).With().Timestamp().Logger(), nil
+}
+
+func serve(ctx context.Context, s *settings, stderr io.Writer) error {
+	log, err := s.newLogger(stderr)
+	if err != nil {
+		return err
+	}
+	dog := newWatchdog(stderr)
+	defer dog.off()
+	if err := runDaemon(ctx, s, log, dog.on); err != nil {
+		return err
+	}
+	log.Info().Msg("stopped")
+	return nil
+}

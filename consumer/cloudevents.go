@@ -1,0 +1,176 @@
+package consumer
+
+import (
+	"bytes"
+	"mime"
+	"strings"
+	"time"
+
+	"faultd/statemachine"
+)
+
+// jobTypePrefix begins the type of every event of ours; the version and the phase follow.
+const jobTypePrefix = "io.faultd.v"
+
+// ceContext holds the attributes of a CloudEvent that say what the event is. Where one is nil it was not given.
+type ceContext struct {
+	specversion, id, source, typ, time, contentType []byte
+}
+
+// contextNames are the attributes that CloudEvents itself defines, and its two members for data.
+var contextNames = []string{"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema",
+	"data", "data_base64"}
+
+// jobDecoder reads one job event.
+type jobDecoder struct {
+	scanner
+	ceContext
+	e     *statemachine.Event
+	phase statemachine.Phase // by the subject, as the key that e begins with
+	has   presence
+}
+
+// decodeJobEvent decodes a CloudEvent, in structured mode unless its headers say binary.
+func decodeJobEvent(e *statemachine.Entry, m *Message) *refusal {
+	key, phase, ok := parseSubject(m.Subject)
+	if !ok {
+		return &refusal{statemachine.SubjectMismatch, "subject: must be jobs.<tenant>.<kind>.<resource id>.<phase>"}
+	}
+	e.Key, e.Phase, e.Progress = key, phase, -1
+	d := jobDecoder{e: &e.Event, phase: phase}
+	d.scanner.data = m.Data
+	if isBinary(m.Header) {
+		d.headers(m.Header)
+		d.payload()
+	} else {
+		d.envelope()
+	}
+	d.end()
+	if bad := d.verdict(); bad != nil {
+		return bad
+	}
+	e.ID = idDigest(d.source, d.id)
+	e.Unknown = d.unknown
+	if e.Fault != nil {
+		placeFault(e.Fault, m, e.Time)
+	}
+	return nil
+}
+
+// envelope reads an event in structured mode.
+func (d *jobDecoder) envelope() {
+	if !d.object("event") {
+		d.refuse(statemachine.Schema, "event: must be an object")
+		return
+	}
+	for n := (nameSet{}); d.member(&n); {
+		switch string(n.name) {
+		case "specversion":
+			d.specversion = d.bytes("specversion")
+		case "id":
+			d.id = d.bytes("id")
+		case "source":
+			d.source = d.bytes("source")
+		case "type":
+			d.typ = d.bytes("type")
+		case "time":
+			d.time = d.bytes("time")
+		case "datacontenttype":
+			d.contentType = d.bytes("datacontenttype")
+		case "subject", "dataschema":
+			d.bytes(string(n.name))
+		case "data":
+			d.payload()
+		case "data_base64":
+			d.refuse(statemachine.Schema, "data_base64: must not stand, data is JSON")
+			d.skip()
+		default:
+			d.other("event", n.name, contextNames)
+		}
+	}
+}
+
+// verdict is why the event that was read is none. What is not JSON is malformed before all else, and of another
+// version before it is judged by the rules of this one.
+func (d *jobDecoder) verdict() *refusal {
+	if d.broken != nil {
+		return d.broken
+	}
+	version, phase := d.parseType()
+	switch {
+	case d.specversion != nil && string(d.specversion) != "1.0":
+		return &refusal{statemachine.UnsupportedVersion, "specversion: must be 1.0"}
+	case version != "" && version != "1":
+		return &refusal{statemachine.UnsupportedVersion, "type: must be of version 1"}
+	}
+	d.checkContext(phase)
+	d.checkData()
+	return d.wrong
+}
+
+// parseType splits io.faultd.v<version>.job.<phase>; all is empty for another type.
+func (d *jobDecoder) parseType() (version, phase string) {
+	const ours = jobTypePrefix + "1.job."
+	rest, ok := bytes.CutPrefix(d.typ, []byte(ours))
+	if ok && string(rest) == d.phase.String() {
+		return "1", d.phase.String() // the way of nearly all, without making strings
+	}
+	return parseJobType(string(d.typ))
+}
+
+func parseJobType(t string) (version, phase string) {
+	rest, ok := strings.CutPrefix(t, jobTypePrefix)
+	version, phase, cut := strings.Cut(rest, ".job.")
+	if !ok || !cut || version == "" || strings.Trim(version, "0123456789") != "" {
+		return "", ""
+	}
+	return version, phase
+}
+
+func (d *jobDecoder) checkContext(phase string) {
+	d.require(len(d.specversion) > 0, "specversion")
+	d.require(len(d.id) > 0, "id")
+	d.require(len(d.source) > 0, "source")
+	d.require(len(d.typ) > 0, "type")
+	if p, ok := statemachine.ParsePhase(phase); !ok {
+		d.refuse(statemachine.Schema, "type: must be io.faultd.v1.job.<phase>")
+	} else if p != d.phase {
+		d.refuse(statemachine.SubjectMismatch, "type: names the phase %s, the subject %s", p, d.phase)
+	}
+	if d.time != nil {
+		d.e.Time = d.timestamp("time", d.time)
+	}
+	if d.contentType != nil && !isJSON(string(d.contentType)) {
+		d.refuse(statemachine.Schema, "datacontenttype: must be application/json or end in +json")
+	}
+}
+
+// require refuses an event that lacks a field.
+func (d *jobDecoder) require(has bool, field string) {
+	if !has {
+		d.refuse(statemachine.Schema, "%s: is required", field)
+	}
+}
+
+// timestamp parses a time by RFC 3339.
+func (d *jobDecoder) timestamp(field string, text []byte) statemachine.Time {
+	var t time.Time
+	if err := t.UnmarshalText(text); err != nil {
+		d.refuse(statemachine.Schema, "%s: must be a time by RFC 3339", field)
+		return 0
+	}
+	at, ok := instant(t)
+	if !ok {
+		d.refuse(statemachine.Schema, "%s: must lie in the years 1970 to 2261", field)
+	}
+	return at
+}
+
+// isJSON tells whether data of a media type is JSON.
+func isJSON(mediaType string) bool {
+	if mediaType == "application/json" {
+		return true
+	}
+	t, _, err := mime.ParseMediaType(mediaType)
+	return err == nil && (t == "application/json" || strings.HasSuffix(t, "+json"))
+}

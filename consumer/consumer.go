@@ -1,0 +1,164 @@
+package consumer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"faultd/statemachine"
+)
+
+// ErrStore is returned when the store could not apply a batch. What of it is on disk is unknown, so the
+// process must end; after a restart the position in the store tells.
+var ErrStore = errors.New("the store failed")
+
+// Store is where messages go. The consumer calls Apply from one goroutine, the others from any.
+type Store interface {
+	// Position is the position of the last batch that was applied, the zero Position if there was none.
+	Position() statemachine.Position
+	Counters() statemachine.Counters
+	// Apply folds the entries, in stream order, into the store in one transaction that also moves the position
+	// there, and returns when both are on disk. It keeps nothing of the slice, which is used again. After an
+	// error nothing more may be applied. The durations are those of the folding and of the commit.
+	Apply(batch []statemachine.Entry, to statemachine.Position) (apply, commit time.Duration, err error)
+}
+
+// Config is what a [Consumer] needs. Only the store is required.
+type Config struct {
+	Store Store
+
+	URL         string        // of the NATS server, several with commas; empty: nats://127.0.0.1:4222
+	Credentials string        // path of a credentials file; empty: none
+	Options     []nats.Option // further ones, such as for TLS
+
+	Stream   string        // empty: JOBS
+	MaxAge   time.Duration // of the stream, where it is made; 0: [DefaultMaxAge]; below 0: for ever
+	MaxBytes int64         // of the stream, where it is made; 0: [DefaultMaxBytes]; below 0: without limit
+
+	BatchEvents int           // how many messages a commit may hold; 0: 50,000
+	BatchBytes  int           // how many bytes of messages, though one message always fits; 0: 32 MiB
+	Linger      time.Duration // how long a commit waits for more while more than BatchEvents wait in the stream; 0: 10 ms
+	CheckEvery  time.Duration // between two comparisons of stream and position; 0: 5 s
+
+	Logger     zerolog.Logger        // the zero Logger writes nothing
+	Registerer prometheus.Registerer // nil: no metrics
+}
+
+// withDefaults fills in what is zero.
+func (cfg Config) withDefaults() Config {
+	cfg.URL = cmp.Or(cfg.URL, nats.DefaultURL)
+	cfg.Stream = cmp.Or(cfg.Stream, "JOBS")
+	cfg.MaxAge = max(cmp.Or(cfg.MaxAge, DefaultMaxAge), 0)
+	cfg.MaxBytes = max(cmp.Or(cfg.MaxBytes, DefaultMaxBytes), -1)
+	cfg.BatchEvents = cmp.Or(cfg.BatchEvents, 50_000)
+	cfg.BatchBytes = cmp.Or(cfg.BatchBytes, 32<<20)
+	cfg.Linger = cmp.Or(cfg.Linger, 10*time.Millisecond)
+	cfg.CheckEvery = cmp.Or(cfg.CheckEvery, 5*time.Second)
+	return cfg
+}
+
+// Consumer applies a stream to a store.
+type Consumer struct {
+	cfg       Config
+	store     Store
+	log       zerolog.Logger
+	metrics   *metrics
+	condition condition
+	lag       lag
+
+	opened bool // a session has begun; only Run's goroutine uses it
+}
+
+// New returns a consumer, which does nothing before [Consumer.Run].
+func New(cfg Config) *Consumer {
+	c := &Consumer{cfg: cfg.withDefaults(), store: cfg.Store, log: cfg.Logger.With().Str("component", "consumer").Logger()}
+	c.condition.log = c.log
+	c.metrics = newMetrics(c)
+	return c
+}
+
+// Status is the present state; any goroutine may ask.
+func (c *Consumer) Status() Status {
+	state, reason := c.condition.now()
+	s := Status{State: state, Lag: c.lag.messages()}
+	switch {
+	case reason != "":
+		s.Reasons = []string{reason}
+	case state == CatchingUp:
+		s.Reasons = []string{fmt.Sprintf("%d messages of %s are still to be applied", s.Lag, c.cfg.Stream)}
+	}
+	return s
+}
+
+// Run applies messages until the context ends, then commits what it has read and returns nil. It returns an
+// error if it cannot go on: [ErrStore] at once when the store failed; [ErrSubjects] if the stream that it finds
+// at its start is not fit; or when the connection was closed for good. Whatever else is wrong is a state that
+// lasts until it is mended. Run is called once.
+func (c *Consumer) Run(ctx context.Context) error {
+	if c.cfg.Registerer != nil {
+		if err := c.cfg.Registerer.Register(c.metrics); err != nil {
+			return fmt.Errorf("registering the consumer's metrics: %w", err)
+		}
+	}
+	conn, err := connect(c.cfg, c.log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+
+	for failures := 0; ; failures++ {
+		before, began := c.lag.position.Load(), time.Now()
+		err := c.session(ctx, conn)
+		if c.final(err) {
+			c.condition.enter(Failed, err.Error())
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if c.lag.position.Load() != before || time.Since(began) > c.cfg.CheckEvery {
+			failures = 0
+		}
+		c.wait(ctx, conn, c.judge(err, failures))
+	}
+}
+
+// final tells whether what ended a session ends the consumer.
+func (c *Consumer) final(err error) bool {
+	return errors.Is(err, ErrStore) || errors.Is(err, errClosed) || errors.Is(err, ErrSubjects) && !c.opened
+}
+
+// judge makes a state of what ended a session, and says how long to wait before the next.
+func (c *Consumer) judge(err error, failures int) time.Duration {
+	again := min(50*time.Millisecond<<min(failures, 10), c.cfg.CheckEvery)
+	var t *trouble
+	switch {
+	case errors.As(err, &t):
+		c.condition.enter(t.state, t.reason)
+		return c.cfg.CheckEvery
+	case errors.Is(err, ErrSubjects):
+		c.condition.enter(Failed, err.Error())
+		return c.cfg.CheckEvery
+	case errors.Is(err, errBroken) && failures == 0:
+		c.log.Info().Err(err).Msg("reading begins anew")
+		return 0
+	default:
+		c.condition.enter(Disconnected, "NATS does not serve the stream: "+err.Error()+"; it is tried again until it does")
+		return again
+	}
+}
+
+// wait waits for that long, or until the connection has changed or the context has ended.
+func (c *Consumer) wait(ctx context.Context, conn *connection, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-conn.changed:
+	case <-time.After(d):
+	}
+}

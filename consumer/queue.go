@@ -1,0 +1,163 @@
+package consumer
+
+import (
+	"sync"
+	"time"
+
+	"faultd/statemachine"
+)
+
+// queue lies between the callback that decodes and the session that commits: one of each. It holds the batch
+// that grows; taking it leaves the buffer of the batch before in its place, so two buffers serve for ever.
+type queue struct {
+	maxEvents int
+	maxBytes  int
+	linger    time.Duration
+
+	mu     sync.Mutex // guards what follows
+	grows  batch
+	spare  []statemachine.Entry // the buffer of the batch that was committed last
+	closed error                // why nothing more is taken in; nil while something is
+
+	filled chan struct{} // holds a token when there may be something to take
+	roomy  chan struct{} // holds a token when there may be room
+	ended  chan struct{} // closed with the queue
+}
+
+// batch is a run of messages without a hole.
+type batch struct {
+	entries []statemachine.Entry
+	first   uint64  // sequence of the first
+	last    Message // the last one as it came
+	bytes   int     // of all messages
+	pending uint64  // messages that were waiting in the stream behind the last
+}
+
+func newQueue(cfg Config) *queue {
+	return &queue{maxEvents: cfg.BatchEvents, maxBytes: cfg.BatchBytes, linger: cfg.Linger,
+		filled: make(chan struct{}, 1), roomy: make(chan struct{}, 1), ended: make(chan struct{})}
+}
+
+// put appends a message to the batch that grows, waiting while that is full. It tells whether the queue was
+// open; a message that came too late is not lost, the next session reads it again.
+func (q *queue) put(e statemachine.Entry, m Message, pending uint64) bool {
+	size := len(m.Data) + len(m.Subject)
+	q.mu.Lock()
+	for q.closed == nil && q.full(size) {
+		q.mu.Unlock()
+		select {
+		case <-q.roomy:
+		case <-q.ended:
+		}
+		q.mu.Lock()
+	}
+	if q.closed != nil {
+		q.mu.Unlock()
+		return false
+	}
+	b := &q.grows
+	if len(b.entries) == 0 {
+		b.first = m.Sequence
+	}
+	b.entries = append(b.entries, e)
+	b.last, b.bytes, b.pending = m, b.bytes+size, pending
+	awaited := len(b.entries) == 1 || q.full(0)
+	q.mu.Unlock()
+	if awaited {
+		signal(q.filled)
+	}
+	return true
+}
+
+// full tells whether a message of that size must wait. One message always fits. The caller holds mu.
+func (q *queue) full(size int) bool {
+	n := len(q.grows.entries)
+	return n > 0 && (n >= q.maxEvents || q.grows.bytes+size > q.maxBytes)
+}
+
+// close lets nothing more in. What is in the queue is still taken. Only the first reason counts.
+func (q *queue) close(reason error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed == nil {
+		q.closed = reason
+		close(q.ended)
+	}
+}
+
+// over tells whether the queue is closed.
+func (q *queue) over() bool {
+	select {
+	case <-q.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// reason is why the queue is closed.
+func (q *queue) reason() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
+}
+
+// take waits until there is something and returns all of it. While much more waits in the stream than has
+// been read it lingers a moment, since large batches cost the store less. Once the queue is closed and empty
+// it returns the reason.
+func (q *queue) take() (batch, error) {
+	var linger <-chan time.Time
+	for {
+		q.mu.Lock()
+		n := len(q.grows.entries)
+		wait := n == 0 || q.grows.pending >= uint64(q.maxEvents) && !q.full(0)
+		if q.closed != nil || !wait {
+			defer q.mu.Unlock()
+			if n == 0 {
+				return batch{}, q.closed
+			}
+			return q.swap(), nil
+		}
+		q.mu.Unlock()
+		if n > 0 && linger == nil {
+			linger = time.After(q.linger)
+		}
+		select {
+		case <-q.filled:
+		case <-q.ended:
+		case <-linger:
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			return q.swap(), nil
+		}
+	}
+}
+
+// swap takes the batch that grew and begins one in the spare buffer. The caller holds mu.
+func (q *queue) swap() batch {
+	b := q.grows
+	q.grows = batch{entries: q.spare}
+	q.spare = nil
+	signal(q.roomy)
+	return b
+}
+
+// reuse gives a committed batch's buffer back. One that was grown under load is let go when it is no longer
+// needed.
+func (q *queue) reuse(b batch) {
+	const small = 1 << 10
+	if cap(b.entries) > small && len(b.entries) < cap(b.entries)/16 {
+		return
+	}
+	clear(b.entries)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.spare = b.entries[:0]
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,82 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"faultd/statemachine"
+)
+
+// nats.go keeps two pulls under way and drops what is pending beyond 64 MiB.
+const (
+	pullMessages = 5000
+	pullBytes    = 24 << 20
+)
+
+// errBroken is returned when a session cannot go on and another one may.
+var errBroken = errors.New("reading broke off")
+
+// reader takes the messages of one session. But for the queue and the lag only nats.go's callback uses it.
+type reader struct {
+	stream    string
+	queue     *queue
+	lag       *lag
+	next      uint64 // sequence that must come next; 0: whichever comes first
+	delivered uint64 // how many have come
+}
+
+// handle takes the next message. JetStream numbers what it delivers: a break in those numbers is a message
+// lost on the way, a break in the sequences alone is one that the stream no longer has.
+func (r *reader) handle(msg jetstream.Msg) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		r.queue.close(fmt.Errorf("%w: %w", errBroken, err))
+		return
+	}
+	r.delivered++
+	seq := meta.Sequence.Stream
+	if r.next == 0 {
+		r.next = seq
+	}
+	switch {
+	case meta.Sequence.Consumer != r.delivered:
+		r.queue.close(fmt.Errorf("%w: deliveries %d to %d were lost on the way", errBroken, r.delivered, meta.Sequence.Consumer-1))
+		return
+	case seq < r.next: // known
+		return
+	case seq > r.next:
+		r.queue.close(gap(r.stream, r.next, seq-1))
+		return
+	}
+	r.lag.saw(seq + meta.NumPending)
+	m := Message{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(), Sequence: seq, StreamTime: statemachine.At(meta.Timestamp)}
+	if r.queue.put(Decode(m), m, meta.NumPending) {
+		r.next++
+	}
+}
+
+// read has the messages from start on delivered to the queue.
+func (r *reader) read(ctx context.Context, stream jetstream.Stream, start uint64) (jetstream.ConsumeContext, error) {
+	source, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		Description:       "faultd reads; it may be deleted",
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       start,
+		AckPolicy:         jetstream.AckNonePolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: time.Minute,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading stream %s from message %d on: %w", r.stream, start, err)
+	}
+	reading, err := source.Consume(r.handle, jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { r.queue.close(fmt.Errorf("%w: %w", errBroken, err)) }))
+	if err != nil {
+		return nil, fmt.Errorf("reading stream %s from message %d on: %w", r.stream, start, err)
+	}
+	return reading, nil
+}
