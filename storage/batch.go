@@ -21,6 +21,7 @@ type batch struct {
 
 	// What counts for the state hash, and the indexes, which follow from it.
 	meta, hot, cold, jobs, history, faults, tally, rejected *table
+	tableGroups, members, groupTenants, shared, tableValues *table
 	ids, lists, errors, ages, unfinished, relations         *bbolt.Bucket
 
 	clock    sm.Time // the largest stream time so far
@@ -33,6 +34,8 @@ type batch struct {
 	order    []*touched          // as they were first touched
 	counters sm.Counters
 	counts   map[countKey]int64
+	groups   map[string]*group
+	values   map[string]int64 // by valueKey
 	changes  []sm.Change
 	pending  []sm.Pending // jobs that the watchdog does not know yet
 	refused  []sm.Rejection
@@ -50,6 +53,7 @@ type touched struct {
 	wasHot, wasCold, wasOlder []byte
 
 	total       uint64           // transitions ever
+	group       string           // fingerprint of the group that it is counted in, empty if none
 	oldest      sm.Time          // stream time under which it stands in the ages, 0 if it does not
 	transitions []*sm.Transition // to be written, with
 	faults      []*sm.Fault
@@ -93,8 +97,10 @@ func (db *DB) begin() (*batch, error) {
 		db: db, tx: tx, next: db.next, counters: db.counters, hash: db.hash,
 		meta: counts(bucketMeta, idMeta), hot: counts(bucketHot, idHot), cold: counts(bucketCold, idCold), jobs: counts(bucketJobs, idJobs),
 		history: counts(bucketHistory, idHistory), faults: counts(bucketFaults, idFaults), tally: counts(bucketCounts, idCounts),
-		rejected: counts(bucketRejected, idRejected),
-		ids:      tx.Bucket(bucketIDs), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
+		rejected: counts(bucketRejected, idRejected), tableGroups: counts(bucketGroups, idGroups), members: counts(bucketMembers, idMembers),
+		groupTenants: counts(bucketGroupTenants, idGroupTenants), shared: counts(bucketShared, idShared), tableValues: counts(bucketValues, idValues),
+		groups: map[string]*group{}, values: map[string]int64{},
+		ids: tx.Bucket(bucketIDs), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
 		ages: tx.Bucket(bucketAges), unfinished: tx.Bucket(bucketUnfinished), relations: tx.Bucket(bucketRelations),
 		clock:   db.clock,
 		tenants: map[string]uint32{}, open: map[sm.Key]*touched{}, born: map[uint64]*touched{}, counts: map[countKey]int64{},
@@ -168,17 +174,21 @@ func (b *batch) decide(e *sm.Entry) (sm.Outcome, error) {
 	if err != nil {
 		return sm.Outcome{}, err
 	}
-	is, outcome := sm.Apply(t.resource, event)
+	was := t.resource
+	is, outcome := sm.Apply(was, event)
 	t.resource = is
 	if t.number == 0 && is.Status != 0 {
 		if err := b.bear(t); err != nil {
 			return outcome, err
 		}
 	}
-	if outcome.Transition != nil {
-		err = b.record(t, &event, outcome.Transition)
+	if outcome.Transition == nil {
+		return outcome, nil
 	}
-	return outcome, err
+	if err := b.record(t, &event, outcome.Transition); err != nil {
+		return outcome, err
+	}
+	return outcome, b.regroup(t, &was)
 }
 
 // record keeps a transition, and the faults that came with it.
@@ -266,7 +276,7 @@ func (b *batch) load(t *touched) error {
 	if err != nil {
 		return fmt.Errorf("resource %d: %w", t.number, err)
 	}
-	t.before, t.total, t.oldest = t.resource, t.was.transitions, t.was.oldest
+	t.before, t.total, t.oldest, t.group = t.resource, t.was.transitions, t.was.oldest, t.was.group
 	return nil
 }
 

@@ -49,8 +49,15 @@ var (
 	bucketUnfinished = []byte("unfinished")
 	bucketRelations  = []byte("relations")
 
+	bucketGroups       = []byte("groups")
+	bucketMembers      = []byte("members")
+	bucketGroupTenants = []byte("grouptenants")
+	bucketShared       = []byte("shared")
+	bucketValues       = []byte("values")
+
 	buckets = [][]byte{bucketMeta, bucketTenants, bucketIDs, bucketHot, bucketCold, bucketJobs, bucketHistory,
-		bucketFaults, bucketLists, bucketErrors, bucketCounts, bucketRejected, bucketAges, bucketUnfinished, bucketRelations}
+		bucketFaults, bucketLists, bucketErrors, bucketCounts, bucketRejected, bucketAges, bucketUnfinished, bucketRelations,
+		bucketGroups, bucketMembers, bucketGroupTenants, bucketShared, bucketValues}
 
 	keyLayout   = []byte("layout")
 	keyPosition = []byte("position")

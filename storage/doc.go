@@ -19,6 +19,11 @@
 //	ages      stream time, number              -> nothing: since when a resource has something that will expire
 //	unfinished number                          -> nothing: resources with a job that the watchdog watches
 //	relations tenant number, relation, value, 0, kind, status, number -> nothing: who refers to what
+//	groups    fingerprint                      -> what is counted of the faults with it
+//	members   fingerprint, number              -> the values that a resource in ERROR is counted under
+//	grouptenants fingerprint, tenant number    -> nothing: whom the group ever touched
+//	shared    fingerprint, attribute, value    -> how many of the group have it
+//	values    kind, attribute, value           -> how many resources that are not deleted have it
 //
 // Numbers are big endian in keys. In lists and errors the tenant number 0 stands for all tenants. A record is
 // written when it changes, once a batch, however many events changed it; a job or a transition refers to a fault by

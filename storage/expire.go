@@ -6,7 +6,10 @@ import (
 	sm "faultd/statemachine"
 )
 
-const minute = sm.Time(60e9)
+const (
+	minute = sm.Time(60e9)
+	hour   = 60 * minute
+)
 
 // tick takes the stream's time on. Where it passes a full minute, what has outlived its retention goes: between two
 // messages, so that the borders of batches cannot be seen in the result.
@@ -14,12 +17,18 @@ func (b *batch) tick(now sm.Time) error {
 	if now <= b.clock {
 		return nil
 	}
-	due := now/minute != b.clock/minute && b.db.retention > 0
+	was := b.clock
 	b.clock = now
-	if !due {
+	if b.db.retention == 0 || now/minute == was/minute {
 		return nil
 	}
-	return b.expire(now/minute*minute - b.db.retention)
+	until := now/minute*minute - b.db.retention
+	if now/hour != was/hour {
+		if err := b.expireGroups(until); err != nil {
+			return err
+		}
+	}
+	return b.expire(until)
 }
 
 // expire lets go of deleted resources and of rows of history that came until then.
@@ -93,6 +102,7 @@ func (b *batch) remove(t *touched) error {
 	}
 	gone := t.resource.Key
 	t.resource = sm.Resource{Key: gone}
+	b.countValues(t)
 	if err := b.index(t, hot{}); err != nil {
 		return err
 	}

@@ -26,8 +26,10 @@ func (b *batch) flush(to sm.Position) error {
 			return err
 		}
 	}
-	if err := b.writeCounts(); err != nil {
-		return err
+	for _, write := range []func() error{b.writeCounts, b.writeGroups, b.writeValues} {
+		if err := write(); err != nil {
+			return err
+		}
 	}
 	if err := b.writeRejected(); err != nil {
 		return err
@@ -40,7 +42,7 @@ func (b *batch) write(t *touched) error {
 	pending := r.Pending()
 	b.pending = append(b.pending, news(pending, t.before.Pending())...)
 	is := hot{status: r.Status, sequence: r.Sequence, updated: r.Updated, fault: refOf(r.Fault), transitions: t.total,
-		oldest: t.oldest, unfinished: len(pending) > 0, jobs: len(r.Jobs)}
+		oldest: t.oldest, group: t.group, unfinished: len(pending) > 0, jobs: len(r.Jobs)}
 	key, older := numberKey(t.number), encodeOlder(r)
 	long := is.transitions > maxHistory && (len(t.transitions) > 0 || !bytes.Equal(older, t.wasOlder))
 	if err := b.replace(b.hot, key, encodeHot(is, &r.Jobs[len(r.Jobs)-1]), t.wasHot); err != nil {
@@ -60,6 +62,7 @@ func (b *batch) write(t *touched) error {
 			return err
 		}
 	}
+	b.countValues(t)
 	return b.index(t, is)
 }
 

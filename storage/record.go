@@ -30,6 +30,7 @@ type hot struct {
 	fault       faultRef // of the resource, for its place in the errors bucket
 	transitions uint64   // ever, also those that were cut from the history
 	oldest      sm.Time  // under which it stands in the ages bucket, 0 if it does not
+	group       string   // fingerprint of the group that it is counted in, empty if none
 	unfinished  bool     // it stands in the unfinished bucket
 	jobs        int      // the newest one is here, those before it in the jobs bucket
 }
@@ -42,6 +43,7 @@ func encodeHot(h hot, newest *sm.Job) []byte {
 	encodeRef(&e, h.fault)
 	e.uint(h.transitions)
 	e.int(int64(h.oldest))
+	e.text(h.group)
 	e.bool(h.unfinished)
 	e.uint(uint64(h.jobs))
 	encodeJob(&e, newest)
@@ -56,6 +58,7 @@ func decodeHead(d *decoder) hot {
 		fault:       decodeRef(d),
 		transitions: d.uint(),
 		oldest:      sm.Time(d.int()),
+		group:       d.text(),
 		unfinished:  d.bool(),
 		jobs:        int(d.uint()),
 	}

@@ -23,6 +23,11 @@ const (
 	idFaults
 	idCounts
 	idRejected
+	idGroups
+	idMembers
+	idGroupTenants
+	idShared
+	idValues
 )
 
 func (t *table) get(key []byte) []byte { return t.bucket.Get(key) }
