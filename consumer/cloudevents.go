@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"mime"
 	"strings"
-	"time"
 
 	"faultd/statemachine"
 )
@@ -25,9 +24,8 @@ var contextNames = []string{"specversion", "id", "source", "type", "subject", "t
 type jobDecoder struct {
 	scanner
 	ceContext
-	e     *statemachine.Event
-	phase statemachine.Phase // by the subject, as the key that e begins with
-	has   presence
+	e   statemachine.Event // by value, so that it need not live on the heap; key and phase are the subject's
+	has presence
 }
 
 // decodeJobEvent decodes a CloudEvent, in structured mode unless its headers say binary.
@@ -36,8 +34,8 @@ func decodeJobEvent(e *statemachine.Entry, m *Message) *refusal {
 	if !ok {
 		return &refusal{statemachine.SubjectMismatch, "subject: must be jobs.<tenant>.<kind>.<resource id>.<phase>"}
 	}
-	e.Key, e.Phase, e.Progress = key, phase, -1
-	d := jobDecoder{e: &e.Event, phase: phase}
+	var d jobDecoder
+	d.e.Key, d.e.Phase, d.e.Progress = key, phase, -1
 	d.scanner.data = m.Data
 	if isBinary(m.Header) {
 		d.headers(m.Header)
@@ -49,8 +47,8 @@ func decodeJobEvent(e *statemachine.Entry, m *Message) *refusal {
 	if bad := d.verdict(); bad != nil {
 		return bad
 	}
+	e.Event, e.Unknown = d.e, d.unknown
 	e.ID = idDigest(d.source, d.id)
-	e.Unknown = d.unknown
 	if e.Fault != nil {
 		placeFault(e.Fault, m, e.Time)
 	}
@@ -112,8 +110,8 @@ func (d *jobDecoder) verdict() *refusal {
 func (d *jobDecoder) parseType() (version, phase string) {
 	const ours = jobTypePrefix + "1.job."
 	rest, ok := bytes.CutPrefix(d.typ, []byte(ours))
-	if ok && string(rest) == d.phase.String() {
-		return "1", d.phase.String() // the way of nearly all, without making strings
+	if ok && string(rest) == d.e.Phase.String() {
+		return "1", d.e.Phase.String() // the way of nearly all, without making strings
 	}
 	return parseJobType(string(d.typ))
 }
@@ -134,13 +132,13 @@ func (d *jobDecoder) checkContext(phase string) {
 	d.require(len(d.typ) > 0, "type")
 	if p, ok := statemachine.ParsePhase(phase); !ok {
 		d.refuse(statemachine.Schema, "type: must be io.faultd.v1.job.<phase>")
-	} else if p != d.phase {
-		d.refuse(statemachine.SubjectMismatch, "type: names the phase %s, the subject %s", p, d.phase)
+	} else if p != d.e.Phase {
+		d.refuse(statemachine.SubjectMismatch, "type: names the phase %s, the subject %s", p, d.e.Phase)
 	}
 	if d.time != nil {
 		d.e.Time = d.timestamp("time", d.time)
 	}
-	if d.contentType != nil && !isJSON(string(d.contentType)) {
+	if d.contentType != nil && !isJSON(d.contentType) {
 		d.refuse(statemachine.Schema, "datacontenttype: must be application/json or end in +json")
 	}
 }
@@ -154,8 +152,8 @@ func (d *jobDecoder) require(has bool, field string) {
 
 // timestamp parses a time by RFC 3339.
 func (d *jobDecoder) timestamp(field string, text []byte) statemachine.Time {
-	var t time.Time
-	if err := t.UnmarshalText(text); err != nil {
+	t, ok := parseRFC3339(text)
+	if !ok {
 		d.refuse(statemachine.Schema, "%s: must be a time by RFC 3339", field)
 		return 0
 	}
@@ -167,10 +165,10 @@ func (d *jobDecoder) timestamp(field string, text []byte) statemachine.Time {
 }
 
 // isJSON tells whether data of a media type is JSON.
-func isJSON(mediaType string) bool {
-	if mediaType == "application/json" {
+func isJSON(mediaType []byte) bool {
+	if string(mediaType) == "application/json" {
 		return true
 	}
-	t, _, err := mime.ParseMediaType(mediaType)
+	t, _, err := mime.ParseMediaType(string(mediaType))
 	return err == nil && (t == "application/json" || strings.HasSuffix(t, "+json"))
 }

@@ -302,19 +302,19 @@ func (d *jobDecoder) checkData() {
 		d.require(d.has.code, "data.fault.code")
 		d.require(d.has.message, "data.fault.message")
 	}
-	switch d.phase {
+	switch d.e.Phase {
 	case statemachine.PhaseFailed:
 		d.require(d.e.Fault != nil, "data.fault")
 	case statemachine.PhaseProgressed, statemachine.PhaseCancelled:
 	default:
 		if d.e.Fault != nil {
-			d.refuse(statemachine.Schema, "data.fault: must not stand with %s", d.phase)
+			d.refuse(statemachine.Schema, "data.fault: must not stand with %s", d.e.Phase)
 		}
 	}
 	if d.has.deadline {
 		d.require(d.e.After != 0, "data.deadline.after")
-		if d.phase != statemachine.PhaseFailed {
-			d.refuse(statemachine.Schema, "data.deadline: must not stand with %s", d.phase)
+		if d.e.Phase != statemachine.PhaseFailed {
+			d.refuse(statemachine.Schema, "data.deadline: must not stand with %s", d.e.Phase)
 		}
 	}
 }

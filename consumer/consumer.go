@@ -46,6 +46,10 @@ type Config struct {
 	Linger      time.Duration // how long a commit waits for more while more than BatchEvents wait in the stream; 0: 10 ms
 	CheckEvery  time.Duration // between two comparisons of stream and position; 0: 5 s
 
+	Watched   Watched          // whose silent jobs are proposed as failed; nil: nobody's
+	Deadlines Deadlines        // how long they may be silent
+	Now       func() time.Time // the clock that tells; nil: [time.Now]
+
 	Logger     zerolog.Logger        // the zero Logger writes nothing
 	Registerer prometheus.Registerer // nil: no metrics
 }
@@ -60,6 +64,9 @@ func (cfg Config) withDefaults() Config {
 	cfg.BatchBytes = cmp.Or(cfg.BatchBytes, 32<<20)
 	cfg.Linger = cmp.Or(cfg.Linger, 10*time.Millisecond)
 	cfg.CheckEvery = cmp.Or(cfg.CheckEvery, 5*time.Second)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	return cfg
 }
 
@@ -111,6 +118,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
+	stop, err := c.startWatchdog(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer stop()
 
 	for failures := 0; ; failures++ {
 		before, began := c.lag.position.Load(), time.Now()

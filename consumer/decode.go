@@ -3,7 +3,6 @@ package consumer
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"faultd/statemachine"
 )
@@ -95,14 +94,6 @@ func idDigest(source, id []byte) uint64 {
 		h = (h ^ uint64(c)) * 1099511628211
 	}
 	return h
-}
-
-// instant is the Time of t, and whether it lies in the years that a Time can tell.
-func instant(t time.Time) (statemachine.Time, bool) {
-	if y := t.UTC().Year(); y < 1970 || y > 2261 {
-		return 0, false
-	}
-	return statemachine.Time(t.UnixNano()), true
 }
 
 // placeFault says when and where in the log a fault came to be; what claims to be from the future is from now.

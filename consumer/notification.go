@@ -74,20 +74,20 @@ func openEnvelope(data []byte) (*node, *refusal) {
 // read finds the service that speaks by the begin of the event's type. What is of no service and no type that we
 // know is not a job's: clouds send more types than anybody lists.
 func (n *notice) read(eventType string) *refusal {
-	for _, service := range []struct {
-		prefix string
-		read   func(*notice, string) *refusal
-	}{
-		{"instance.", (*notice).server},         // Nova, versioned
-		{"compute.instance.", (*notice).server}, // Nova, legacy
-		{"compute_task.", (*notice).computeTask},
-		{"scheduler.", (*notice).computeTask},
-		{"image.", (*notice).image},
-		{"backup.", (*notice).backup},
-	} {
-		if rest, ok := strings.CutPrefix(eventType, service.prefix); ok {
-			return service.read(n, rest)
+	service, rest, _ := strings.Cut(eventType, ".")
+	switch service {
+	case "instance": // Nova, versioned
+		return n.server(rest)
+	case "compute": // Nova, legacy
+		if t, ok := strings.CutPrefix(rest, "instance."); ok {
+			return n.server(t)
 		}
+	case "compute_task", "scheduler":
+		return n.computeTask(rest)
+	case "image":
+		return n.image(rest)
+	case "backup":
+		return n.backup(rest)
 	}
 	return notAJob
 }

@@ -46,20 +46,28 @@ const (
 	maxProposals = 1000
 )
 
-// newWatchdog is the consumer's watchdog, or nil where the configuration wants none.
-func (c *Consumer) newWatchdog(conn *connection) (*watchdog, error) {
+// startWatchdog lets the configured jobs be watched until the context ends or the returned function is called, which
+// waits for the end.
+func (c *Consumer) startWatchdog(ctx context.Context, conn *connection) (stop func(), err error) {
 	if c.cfg.Watched == nil {
-		return nil, nil
+		return func() {}, nil
 	}
 	js, err := jetstream.New(conn.Conn, jetstream.WithDefaultTimeout(answerWithin))
 	if err != nil {
 		return nil, err
 	}
-	return &watchdog{jobs: c.cfg.Watched, deadlines: &c.cfg.Deadlines, now: c.cfg.Now, log: c.log,
+	w := &watchdog{jobs: c.cfg.Watched, deadlines: &c.cfg.Deadlines, now: c.cfg.Now, log: c.log,
 		publish: func(ctx context.Context, m *nats.Msg) error {
 			_, err := js.PublishMsg(ctx, m, jetstream.WithExpectStream(c.cfg.Stream))
 			return err
-		}}, nil
+		}}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.run(ctx, func() bool { return c.Status().State == Ready })
+	}()
+	return func() { cancel(); <-ended }, nil
 }
 
 // run watches until the context ends, and rests while the store is behind the stream: what it would take for silence

@@ -47,7 +47,7 @@ func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, stopping fu
 			err = errors.Join(err, storeError{fmt.Errorf("closing the store: %w", failed)})
 		}
 	}()
-	cfg := consumer.Config{Store: store, URL: s.natsURL, Credentials: s.natsCreds, Stream: s.stream,
+	cfg := consumer.Config{Store: store, Watched: store, Deadlines: s.deadlines.Deadlines, URL: s.natsURL, Credentials: s.natsCreds, Stream: s.stream,
 		MaxAge: s.maxAge, MaxBytes: s.maxBytes, Logger: log}
 	if s.natsURL == "" {
 		server, err := embedded.Start(embedded.Config{StoreDir: filepath.Join(s.dataDir, "nats"), Addr: s.natsAddr,
@@ -61,7 +61,7 @@ func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, stopping fu
 			cfg.MaxBytes = server.StreamBytes()
 		}
 	}
-	listener, err := net.Listen("tcp", s.httpAddr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.httpAddr)
 	if err != nil {
 		return fmt.Errorf("serving HTTP: %w; choose another address with --http-addr", err)
 	}
@@ -77,7 +77,7 @@ func openStore(s *settings, log zerolog.Logger) (*storage.DB, error) {
 	if err := os.MkdirAll(s.dataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data directory: %w", err)
 	}
-	store, err := storage.Open(storage.Options{Path: filepath.Join(s.dataDir, "faultd.db"), Logger: log})
+	store, err := storage.Open(storage.Options{Path: filepath.Join(s.dataDir, "faultd.db"), Retention: s.retention, Logger: log})
 	switch {
 	case errors.Is(err, storage.ErrInUse):
 		return nil, err // there is nothing wrong with the store

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -29,6 +30,9 @@ type settings struct {
 	stream   string
 	maxAge   time.Duration
 	maxBytes int64 // 0: by the free disk
+
+	deadlines deadlineFlag
+	retention time.Duration // of deleted resources and of history; 0 is for ever
 
 	logLevel  choice
 	logFormat choice
@@ -63,9 +67,27 @@ func (s *settings) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.stream, "stream", "JOBS", "stream of the job events; made if absent while the store is new")
 	flags.DurationVar(&s.maxAge, "stream-max-age", consumer.DefaultMaxAge, "age at which messages leave a stream that is made")
 	flags.Int64Var(&s.maxBytes, "stream-max-bytes", 0, "bytes beyond which messages leave a stream that is made (default 10 GiB, or a quarter of the free disk if the embedded server has less)")
+	flags.Var(&s.deadlines, "deadline", "how long a job may be silent before it is taken for failed, as KIND.ACTION=DURATION, or attempt=DURATION after a failed attempt; 0 is never; repeatable")
+	flags.DurationVar(&s.retention, "retention", 720*time.Hour, "how long deleted resources and history are kept, in the stream's time; 0 is for ever; the same for all replicas of a stream")
 	flags.Var(&s.logLevel, "log-level", "least level that is logged")
 	flags.Var(&s.logFormat, "log-format", "how the log on standard error is written")
 }
+
+// deadlineFlag collects the values of --deadline; in the environment they stand with commas between them.
+type deadlineFlag struct{ consumer.Deadlines }
+
+func (d *deadlineFlag) Set(text string) error {
+	for _, one := range strings.Split(text, ",") {
+		if err := d.Deadlines.Set(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *deadlineFlag) String() string { return "" }
+
+func (d *deadlineFlag) Type() string { return "kind.action=duration" }
 
 // check refuses what cannot be meant, before anything is opened.
 func (s *settings) check() error {
@@ -107,6 +129,9 @@ func (s *settings) checkNATS() error {
 func (s *settings) checkStream() error {
 	if s.stream == "" || s.maxAge <= 0 || s.maxBytes < 0 {
 		return usagef("--stream must be a name, --stream-max-age more than 0, --stream-max-bytes 0 or more")
+	}
+	if s.retention < 0 || s.retention > 0 && s.retention < time.Minute {
+		return usagef("--retention %s: it is 0 for ever, or a minute at least", s.retention)
 	}
 	return nil
 }
