@@ -38,6 +38,8 @@ type call struct {
 	version int    // the minor of the compute microversion that was asked for
 
 	streams bool // it is open for as long as the client likes
+
+	values [4]string // of headers: one place for them all
 }
 
 // recorder notes what was sent.
@@ -81,14 +83,18 @@ func newRequestID() string {
 // announce sets the headers that every answer has. The position is read before the data, so that the data is
 // never older than it says.
 func (c *call) announce() {
+	c.values[0] = c.id
+	c.values[1] = string(appendPosition(make([]byte, 0, 64), c.h.store.Position()))
 	head := c.w.Header()
-	head["X-Openstack-Request-Id"] = []string{c.id}
+	head["X-Openstack-Request-Id"] = c.values[0:1:1]
 	if c.mount.requestID != "" {
-		head[c.mount.requestID] = []string{c.id}
+		head[c.mount.requestID] = c.values[0:1:1]
 	}
-	head["X-Faultd-Position"] = []string{string(appendPosition(make([]byte, 0, 64), c.h.store.Position()))}
-	head["X-Content-Type-Options"] = []string{"nosniff"}
+	head["X-Faultd-Position"] = c.values[1:2:2]
+	head["X-Content-Type-Options"] = nosniff
 }
+
+var nosniff = []string{"nosniff"}
 
 func appendPosition(dst []byte, p sm.Position) []byte {
 	dst = append(append(dst, p.Stream...), '/')
@@ -100,9 +106,10 @@ func appendPosition(dst []byte, p sm.Position) []byte {
 
 // reply sends a whole answer.
 func (c *call) reply(status int, contentType string, body []byte) {
+	c.values[2], c.values[3] = contentType, strconv.Itoa(len(body))
 	head := c.w.Header()
-	head["Content-Type"] = []string{contentType}
-	head["Content-Length"] = []string{strconv.Itoa(len(body))}
+	head["Content-Type"] = c.values[2:3:3]
+	head["Content-Length"] = c.values[3:4:4]
 	c.w.WriteHeader(status)
 	if c.r.Method != http.MethodHead {
 		_, _ = c.w.Write(body) // a client that has gone gets no answer

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	sm "faultd/statemachine"
 )
@@ -177,7 +178,7 @@ func appendAction(dst []byte, r *sm.Resource, a *instanceAction) []byte {
 // administrators what lies behind an internal error.
 func appendActionEvent(dst []byte, a *instanceAction, n int, admin bool) []byte {
 	e := &a.events[n]
-	dst = appendText(append(dst, '{'), "event", "compute_"+a.action.String()+"_instance")
+	dst = appendText(append(dst, '{'), "event", "compute_"+strings.ReplaceAll(a.action.String(), "-", "_")+"_instance")
 	dst = appendTime(dst, "start_time", e.start, zoneless)
 	dst = appendTime(dst, "finish_time", e.finish, zoneless)
 	dst = appendTextOrNull(dst, "result", e.result)

@@ -88,17 +88,26 @@ func (c *call) negotiate() error {
 	if err != nil {
 		c.version = minMicroversion
 	}
-	version := "2." + strconv.Itoa(c.version)
+	said := &microversions[c.version]
 	head := c.w.Header()
-	head.Set("OpenStack-API-Version", "compute "+version)
-	head.Set("X-OpenStack-Nova-API-Version", version)
-	head.Set("Vary", "OpenStack-API-Version, X-OpenStack-Nova-API-Version")
+	head["Openstack-Api-Version"] = said[:1:1]
+	head["X-Openstack-Nova-Api-Version"] = said[1:2:2]
+	head["Vary"] = said[2:]
 	return err
 }
 
+// microversions are, by the minor, the values of the headers that say which one it is.
+var microversions = func() (all [maxMicroversion + 1][3]string) {
+	for minor := range all {
+		version := "2." + strconv.Itoa(minor)
+		all[minor] = [3]string{"compute " + version, version, "OpenStack-API-Version, X-OpenStack-Nova-API-Version"}
+	}
+	return all
+}()
+
 // askedMicroversion is what the headers say, "" for nothing. The newer header may name other services too.
 func (c *call) askedMicroversion() string {
-	for _, value := range c.r.Header.Values("OpenStack-API-Version") {
+	for _, value := range c.r.Header["Openstack-Api-Version"] {
 		for item := range strings.SplitSeq(value, ",") {
 			service, version, ok := strings.Cut(strings.TrimSpace(item), " ")
 			if ok && strings.EqualFold(service, "compute") {

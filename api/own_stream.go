@@ -72,10 +72,6 @@ func newFollower(c *call) (f *follower, err error) {
 }
 
 func (f *follower) follow() error {
-	// The server's own limit of the time for reading a request would end the stream.
-	if err := f.send.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
 	if err := f.comment(); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
 	"os"
@@ -92,8 +93,10 @@ func newDaemon(store *storage.DB, cfg consumer.Config, listener net.Listener) *d
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg.Registerer = registry
 	d := &daemon{log: cfg.Logger, source: consumer.New(cfg), listener: listener, streams: make(chan struct{})}
-	handler := api.New(api.Config{Store: store, Health: d.health, Logger: cfg.Logger, Registry: registry, Done: d.streams})
+	handler := api.New(api.Config{Store: store, Health: d.health, Logger: cfg.Logger, Registry: registry, Done: d.streams,
+		StateHash: func() string { return fmt.Sprintf("%016x", store.StateHash()) }})
 	d.server = api.NewServer(listener.Addr().String(), handler)
+	d.server.ErrorLog = stdlog.New(cfg.Logger.With().Str("component", "http").Logger(), "", 0)
 	return d
 }
 

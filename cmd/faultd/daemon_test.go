@@ -196,11 +196,15 @@ func TestServe_PublishedAgain(t *testing.T) {
 		t.Errorf("after a restart, and the same log once more:\n%s\nbefore:\n%s", after, before)
 	}
 	var position struct {
+		Hash     string `json:"state_hash"`
 		Counters struct{ Received, Applied, Ignored, Rejected uint64 }
 	}
 	d.get(t, "/v1/position", &position)
 	if c := position.Counters; c.Received != c.Applied+c.Ignored+c.Rejected || c.Rejected != 0 || c.Received < 141 {
 		t.Errorf("counters %+v", c)
+	}
+	if len(position.Hash) != 16 || position.Hash == "0000000000000000" {
+		t.Errorf("state hash %q", position.Hash)
 	}
 }
 

@@ -51,7 +51,8 @@ func newList() *cobra.Command {
 }
 
 func (f filter) query() url.Values {
-	query := url.Values{"limit": {strconv.Itoa(min(f.limit, pageLimit))}}
+	// One more than asked for tells whether there are more.
+	query := url.Values{"limit": {strconv.Itoa(min(f.limit+1, pageLimit))}}
 	for name, value := range map[string]string{"kind": f.kind, "tenant": f.tenant, "changes-since": f.changesSince} {
 		if value != "" {
 			query.Set(name, value)
@@ -79,8 +80,8 @@ func list(ctx context.Context, w io.Writer, c *client, f filter, output string) 
 
 // collect follows the links from page to page until it has as many resources as were asked for, and tells
 // whether there are more.
-func collect(ctx context.Context, c *client, f filter) ([]json.RawMessage, bool, error) {
-	found := []json.RawMessage{}
+func collect(ctx context.Context, c *client, f filter) (found []json.RawMessage, more bool, err error) {
+	found = []json.RawMessage{}
 	path, query := "v1/resources", f.query()
 	for {
 		var page struct {
@@ -90,17 +91,13 @@ func collect(ctx context.Context, c *client, f filter) ([]json.RawMessage, bool,
 		if err := c.get(ctx, path, query, &page); err != nil {
 			return nil, false, err
 		}
-		room := f.limit - len(found)
-		if len(page.Resources) > room {
-			return append(found, page.Resources[:room]...), true, nil
-		}
 		found = append(found, page.Resources...)
+		if len(found) > f.limit {
+			return found[:f.limit], true, nil
+		}
 		path, query = next(page.Links), nil
 		if path == "" || len(page.Resources) == 0 {
 			return found, false, nil
-		}
-		if len(found) == f.limit {
-			return found, true, nil
 		}
 	}
 }

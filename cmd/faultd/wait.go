@@ -43,7 +43,7 @@ func wait(ctx context.Context, c *client, sequence uint64) error {
 		}
 		select {
 		case <-ctx.Done():
-			if cause := context.Cause(ctx); cause != errWaited {
+			if cause := context.Cause(ctx); !errors.Is(cause, errWaited) {
 				return cause
 			}
 			return fmt.Errorf("%w: %w", missing, errWaited)

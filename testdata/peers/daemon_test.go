@@ -67,6 +67,7 @@ func start(t testing.TB) string {
 	case <-log.ended:
 		t.Fatal("the daemon ended before it served")
 	}
+	faultd(t, "wait", "--server", at.HTTP) // by then it has made the stream
 	said := faultd(t, "publish", "--nats-url", at.NATS, "../sample.jsonl")
 	sequence := regexp.MustCompile(`up to sequence (\d+)`).FindStringSubmatch(said)
 	if sequence == nil {
