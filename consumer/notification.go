@@ -184,13 +184,13 @@ func (n *notice) job(a statemachine.Action, p statemachine.Phase) {
 
 // describe fills in what all services say of a resource in the same words.
 func (n *notice) describe(nameField string) {
-	n.e.User = cut(n.body.string("user_id"))
-	n.e.Name = cut(n.body.string(nameField))
+	n.e.User = clipText(n.body.string("user_id"))
+	n.e.Name = clipText(n.body.string(nameField))
 	n.e.Created = parseTime(n.body.string("created_at"))
 }
 
-// cut keeps a text within what an event may have: a name that is too long is no reason to lose the event.
-func cut(s string) string { return statemachine.Clip(s, maxText) }
+// clipText keeps a text within what an event may have: a name that is too long is no reason to lose the event.
+func clipText(s string) string { return statemachine.Clip(s, maxText) }
 
 // timeLayouts are the ways in which the services write a time. Where there is no zone it is UTC.
 var timeLayouts = []string{

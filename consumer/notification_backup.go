@@ -85,7 +85,7 @@ func (n *notice) restore(p statemachine.Phase) *refusal {
 	if bad := n.name(statemachine.Restore, field, id); bad != nil {
 		return bad
 	}
-	n.e.User = cut(n.body.string("user_id"))
+	n.e.User = clipText(n.body.string("user_id"))
 	n.e.Attributes = newAttributes().text("backup_id", n.body.get("backup_id")).text("volume_id", n.body.get("volume_id")).encode()
 	n.backupJob(statemachine.ActRestore, p, "The restore failed")
 	return nil

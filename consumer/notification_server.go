@@ -14,28 +14,23 @@ type step struct {
 	start, end, atOnce statemachine.Phase
 }
 
-// whole is a step that is all of its job.
-func whole(a statemachine.Action) step {
+// wholeJob is a step that is all of its job.
+func wholeJob(a statemachine.Action) step {
 	return step{action: a, start: statemachine.PhaseStarted, end: statemachine.PhaseSucceeded}
 }
 
-// first is the step that a job of several begins with.
-func first(a statemachine.Action) step {
+// firstStep is the step that a job of several begins with.
+func firstStep(a statemachine.Action) step {
 	return step{action: a, start: statemachine.PhaseStarted, end: statemachine.PhaseProgressed}
 }
 
-// between is a step that neither begins nor ends its job.
-func between(a statemachine.Action) step {
-	return step{action: a, start: statemachine.PhaseProgressed, end: statemachine.PhaseProgressed}
-}
-
-// last is the step that a job of several ends with.
-func last(a statemachine.Action) step {
+// lastStep is the step that a job of several ends with.
+func lastStep(a statemachine.Action) step {
 	return step{action: a, start: statemachine.PhaseProgressed, end: statemachine.PhaseSucceeded}
 }
 
-// order is a step that is over when it is told: somebody asked for the action.
-func order(a statemachine.Action) step {
+// requested is a step that is over when it is told: somebody asked for the action.
+func requested(a statemachine.Action) step {
 	return step{action: a, atOnce: statemachine.PhaseAccepted}
 }
 
@@ -46,58 +41,58 @@ func order(a statemachine.Action) step {
 // part of a delete, live_migration_abort and _force_complete are requests about a job and not the job, exists is
 // accounting, and attaching volumes, interfaces and shares is no action of ours.
 var serverSteps = map[string]step{
-	"create":      whole(statemachine.ActBuild),
-	"delete":      whole(statemachine.ActDelete),
-	"soft_delete": whole(statemachine.ActSoftDelete),
-	"restore":     whole(statemachine.ActRestore),
-	"power_off":   whole(statemachine.ActStop),
-	"power_on":    whole(statemachine.ActStart),
-	"pause":       whole(statemachine.ActPause),
-	"unpause":     whole(statemachine.ActUnpause),
-	"suspend":     whole(statemachine.ActSuspend),
-	"resume":      whole(statemachine.ActResume),
-	"rescue":      whole(statemachine.ActRescue),
-	"unrescue":    whole(statemachine.ActUnrescue),
-	"shelve":      whole(statemachine.ActShelve),
-	"unshelve":    whole(statemachine.ActUnshelve),
+	"create":      wholeJob(statemachine.ActBuild),
+	"delete":      wholeJob(statemachine.ActDelete),
+	"soft_delete": wholeJob(statemachine.ActSoftDelete),
+	"restore":     wholeJob(statemachine.ActRestore),
+	"power_off":   wholeJob(statemachine.ActStop),
+	"power_on":    wholeJob(statemachine.ActStart),
+	"pause":       wholeJob(statemachine.ActPause),
+	"unpause":     wholeJob(statemachine.ActUnpause),
+	"suspend":     wholeJob(statemachine.ActSuspend),
+	"resume":      wholeJob(statemachine.ActResume),
+	"rescue":      wholeJob(statemachine.ActRescue),
+	"unrescue":    wholeJob(statemachine.ActUnrescue),
+	"shelve":      wholeJob(statemachine.ActShelve),
+	"unshelve":    wholeJob(statemachine.ActUnshelve),
 
 	// The same request often offloads what it shelved, and then this says nothing new; offloading later on is a
 	// request of its own, after which the status is right at last.
-	"shelve_offload": whole(statemachine.ActShelve),
+	"shelve_offload": wholeJob(statemachine.ActShelve),
 
 	// Only .start and .error can tell a hard reboot (by the task's state), and .end has to be of the same job.
-	"reboot": whole(statemachine.ActReboot),
+	"reboot": wholeJob(statemachine.ActReboot),
 
 	// An evacuation is a rebuild on another host: Nova goes on with rebuild.start.
-	"rebuild":           whole(statemachine.ActRebuild),
-	"rebuild_scheduled": order(statemachine.ActRebuild),
-	"rebuild.scheduled": order(statemachine.ActRebuild),
-	"evacuate":          order(statemachine.ActRebuild),
+	"rebuild":           wholeJob(statemachine.ActRebuild),
+	"rebuild_scheduled": requested(statemachine.ActRebuild),
+	"rebuild.scheduled": requested(statemachine.ActRebuild),
+	"evacuate":          requested(statemachine.ActRebuild),
 
 	// A cold migration is a resize to the same flavor.
-	"resize_prep":    first(statemachine.ActResize),
-	"resize.prep":    first(statemachine.ActResize),
-	"resize":         first(statemachine.ActResize),
-	"resize_finish":  last(statemachine.ActResize),
-	"finish_resize":  last(statemachine.ActResize),
-	"resize_confirm": whole(statemachine.ActConfirmResize),
-	"resize.confirm": whole(statemachine.ActConfirmResize),
-	"resize_revert":  whole(statemachine.ActRevertResize),
-	"resize.revert":  whole(statemachine.ActRevertResize),
+	"resize_prep":    firstStep(statemachine.ActResize),
+	"resize.prep":    firstStep(statemachine.ActResize),
+	"resize":         firstStep(statemachine.ActResize),
+	"resize_finish":  lastStep(statemachine.ActResize),
+	"finish_resize":  lastStep(statemachine.ActResize),
+	"resize_confirm": wholeJob(statemachine.ActConfirmResize),
+	"resize.confirm": wholeJob(statemachine.ActConfirmResize),
+	"resize_revert":  wholeJob(statemachine.ActRevertResize),
+	"resize.revert":  wholeJob(statemachine.ActRevertResize),
 
 	// The destination's post and the source's post both come at the end, in an order that nobody promises.
-	"live_migration_pre":       first(statemachine.ActMigrate),
-	"live_migration.pre":       first(statemachine.ActMigrate),
-	"live_migration_post_dest": last(statemachine.ActMigrate),
-	"live_migration.post.dest": last(statemachine.ActMigrate),
-	"live_migration_post":      last(statemachine.ActMigrate),
-	"live_migration._post":     last(statemachine.ActMigrate),
-	"live_migration_rollback":  undone(statemachine.ActMigrate),
-	"live_migration._rollback": undone(statemachine.ActMigrate),
+	"live_migration_pre":       firstStep(statemachine.ActMigrate),
+	"live_migration.pre":       firstStep(statemachine.ActMigrate),
+	"live_migration_post_dest": lastStep(statemachine.ActMigrate),
+	"live_migration.post.dest": lastStep(statemachine.ActMigrate),
+	"live_migration_post":      lastStep(statemachine.ActMigrate),
+	"live_migration._post":     lastStep(statemachine.ActMigrate),
+	"live_migration_rollback":  undoing(statemachine.ActMigrate),
+	"live_migration._rollback": undoing(statemachine.ActMigrate),
 }
 
-// undone is the step that takes a job back; the server is then as if there had been none.
-func undone(a statemachine.Action) step {
+// undoing is the step that takes a job back; the server is then as if there had been none.
+func undoing(a statemachine.Action) step {
 	return step{action: a, start: statemachine.PhaseProgressed, end: statemachine.PhaseCancelled}
 }
 
@@ -147,8 +142,8 @@ func (n *notice) serverJob(a statemachine.Action, p statemachine.Phase, failed b
 	n.describe("display_name")
 	spec := n.body.object("request_spec") // the scheduler's word for most of it
 	properties := spec.object("instance_properties")
-	n.e.User = cut(cmp.Or(n.e.User, spec.string("user_id"), properties.string("user_id")))
-	n.e.Name = cut(cmp.Or(n.e.Name, properties.string("display_name")))
+	n.e.User = clipText(cmp.Or(n.e.User, spec.string("user_id"), properties.string("user_id")))
+	n.e.Name = clipText(cmp.Or(n.e.Name, properties.string("display_name")))
 	n.e.Attributes = n.serverAttributes(spec)
 	if failed {
 		n.e.Fault = n.novaFault("The " + a.String() + " of the server failed")
@@ -208,7 +203,7 @@ func (n *notice) snapshot(at int) *refusal {
 		return bad
 	}
 	n.job(statemachine.ActSnapshot, phase)
-	n.e.User = cut(n.body.string("user_id"))
+	n.e.User = clipText(n.body.string("user_id"))
 	n.e.Attributes = newAttributes().object("server", newAttributes().text("id", n.body.get("uuid"))).encode()
 	return nil
 }

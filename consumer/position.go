@@ -64,7 +64,9 @@ func message(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...j
 }
 
 // check compares the store's position with the stream, and says what forbids to read on from there; nil is
-// nothing. A message at the position that has aged out proves nothing; another one than was applied does.
+// nothing. A message at the position that has aged out proves nothing; another one than was applied does. The time
+// of that message is not compared: a server that lost power in the middle of an atomic batch completes the batch
+// when it starts, with the same messages at new times.
 func check(name string, pos statemachine.Position, s sight) *trouble {
 	switch {
 	case pos.Stream == "":

@@ -34,7 +34,7 @@ func TestScanner_Texts(t *testing.T) {
 		{`-`, statemachine.Malformed}, {`1e`, statemachine.Malformed}, {`1e+`, statemachine.Malformed}, {`0x1`, statemachine.Malformed},
 		{`"`, statemachine.Malformed}, {`"a`, statemachine.Malformed}, {`"\`, statemachine.Malformed}, {`"\x"`, statemachine.Malformed},
 		{`"\u12"`, statemachine.Malformed}, {`"\u12g4"`, statemachine.Malformed}, {"\"a\nb\"", statemachine.Malformed}, {"\"a\x1fb\"", statemachine.Malformed},
-		{`"\ud800"`, statemachine.Malformed}, {`"\udc00"`, statemachine.Malformed}, {`"\ud800\ud800"`, statemachine.Malformed}, {`"\ud800\n"`, statemachine.Malformed},
+		{`"\ud800"`, statemachine.Malformed}, {`"\udc00"`, statemachine.Malformed}, {`"\ud800\ud800"`, statemachine.Malformed}, {`"\udc00\udc00"`, statemachine.Malformed}, {`"\ud800\n"`, statemachine.Malformed},
 		{"\"\xff\"", statemachine.Malformed}, {"\"\xc0\x80\"", statemachine.Malformed}, {"\"\xed\xa0\x80\"", statemachine.Malformed}, {"\"\xe2\x82\"", statemachine.Malformed},
 		{"{\"\xff\":1}", statemachine.Malformed}, {"\xef\xbb\xbf{}", statemachine.Malformed},
 		{`{"a":1,"a":2}`, statemachine.Malformed}, {`{"a":1,"\u0061":2}`, statemachine.Malformed}, {`[{"x":{"é":1,"\u00e9":2}}]`, statemachine.Malformed},
@@ -66,6 +66,9 @@ func TestScanner_ManyNames(t *testing.T) {
 	if got := scan([]byte(all + "}")); got != 0 {
 		t.Errorf("50,000 names: %v", got)
 	}
+	if got := scan([]byte(all + `,"":0}`)); got != 0 {
+		t.Errorf("an empty name among them: %v", got)
+	}
 	for _, again := range []string{"k0", "k11", "k12", "k49999", `k4999\u0039`} {
 		if got := scan([]byte(all + `,"` + again + `":1}`)); got != statemachine.Malformed {
 			t.Errorf("%s for the second time: %v", again, got)
@@ -77,7 +80,7 @@ func TestScanner_StringsOfEveryLength(t *testing.T) {
 	for n := range 40 {
 		for _, end := range []string{``, `\n`, `\u00e9`, `é`, `😀`} {
 			text, _ := json.Marshal(strings.Repeat("x", n))
-			quoted := string(text[:len(text)-1]) + end + `"`
+			quoted := string(text[:len(text)-1]) + end + `yyyyyyyyyyyy"`
 			var want string
 			if err := json.Unmarshal([]byte(quoted), &want); err != nil {
 				t.Fatal(err)
@@ -85,6 +88,11 @@ func TestScanner_StringsOfEveryLength(t *testing.T) {
 			s := scanner{data: []byte(quoted)}
 			if got := string(s.quoted()); got != want || s.at != len(quoted) {
 				t.Errorf("%s: got %q, want %q", quoted, got, want)
+			}
+		}
+		for _, bad := range []string{"\x00", "\n", "\x1f", "\xff", `\x`} {
+			if got := scan([]byte(`"` + strings.Repeat("x", n) + bad + `yyyyyyyyyyyy"`)); got != statemachine.Malformed {
+				t.Errorf("%q behind %d bytes: %v", bad, n, got)
 			}
 		}
 	}
