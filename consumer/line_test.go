@@ -16,9 +16,9 @@ func TestLine_Subjects(t *testing.T) {
 		{"event without an id", `{"specversion":"1.0","type":"io.faultd.v1.job.failed","data":{"resource":` + server + `}}`, "jobs.t.server.s-1.failed", ""},
 		{"event whose id no header can hold", strings.Replace(event("io.faultd.v1.job.failed", server), "e-1", `e\n1`, 1), "jobs.t.server.s-1.failed", ""},
 		{"notification with an id that is too long", `{"event_type":"image.create","message_id":"` + strings.Repeat("m", 1025) + `"}`, "openstack.image.create", ""},
-		{"notification", `{"event_type":"instance.create.end","message_id":"m-1"}`, "openstack.instance.create.end", "m-1"},
+		{"notification", `{"event_type":"instance.create.end","message_id":"m-1"}`, "openstack.instance.create.end", "m-1/e5541fd96abc9170"},
 		{"notification without an id", `{"event_type":"image.create"}`, "openstack.image.create", ""},
-		{"notification in an envelope", `{"oslo.version":"2.0","oslo.message":"{\"event_type\":\"image.create\",\"message_id\":\"m-2\"}"}`, "openstack.image.create", "m-2"},
+		{"notification in an envelope", `{"oslo.version":"2.0","oslo.message":"{\"event_type\":\"image.create\",\"message_id\":\"m-2\"}"}`, "openstack.image.create", "m-2/ccee846ebac393c4"},
 	} {
 		m, err := Line([]byte(c.line))
 		if err != nil || m.Subject != c.subject || string(m.Data) != c.line {

@@ -144,8 +144,7 @@ func (f *Fault) equal(g *Fault) bool {
 }
 
 // Resolve fills in what a notification does not say, from the resources of its kind and id that are known:
-// the tenant, if only one has such a resource; and the job, which is the newest of its action that has not
-// ended or to which the event cannot be news, else the event's Fallback.
+// the tenant, if only one has such a resource; and the job, see [Resource.jobFor], else the event's Fallback.
 func Resolve(e Event, known []Resource) (Event, Reason) {
 	if e.Tenant == "" {
 		if len(known) != 1 {
@@ -161,18 +160,25 @@ func Resolve(e Event, known []Resource) (Event, Reason) {
 		if known[i].Tenant != e.Tenant {
 			continue
 		}
-		if j := known[i].openFor(&e); j != nil {
+		if j := known[i].jobFor(&e); j != nil {
 			e.Job = j.ID
 		}
 	}
 	return e, 0
 }
 
-func (r *Resource) openFor(e *Event) *Job {
-	for i := len(r.Jobs) - 1; i >= 0; i-- {
-		if j := &r.Jobs[i]; j.Action == e.Action && (!j.Phase.End() || e.Time != 0 && e.Time <= j.Latest) {
+// jobFor is the job that an event without one belongs to. If the event came before, it is the job that it belonged to
+// then: the one that it began, or the oldest to which it cannot be news. Else it is the newest that has not ended.
+func (r *Resource) jobFor(e *Event) (found *Job) {
+	for i := range r.Jobs {
+		j := &r.Jobs[i]
+		switch {
+		case j.Action != e.Action:
+		case j.ID == e.Fallback, e.Time != 0 && e.Time <= j.Latest:
 			return j
+		case !j.Phase.End():
+			found = j
 		}
 	}
-	return nil
+	return found
 }

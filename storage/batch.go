@@ -92,17 +92,16 @@ func (db *DB) begin() (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	counts := func(name []byte, id byte) *table { return &table{tx.Bucket(name), id} }
+	hashed := func(id byte) *table { return &table{tx.Bucket(hashedBuckets[id]), id} }
 	return &batch{
-		db: db, tx: tx, next: db.next, counters: db.counters, hash: db.hash,
-		meta: counts(bucketMeta, idMeta), hot: counts(bucketHot, idHot), cold: counts(bucketCold, idCold), jobs: counts(bucketJobs, idJobs),
-		history: counts(bucketHistory, idHistory), faults: counts(bucketFaults, idFaults), tally: counts(bucketCounts, idCounts),
-		rejected: counts(bucketRejected, idRejected), tableGroups: counts(bucketGroups, idGroups), members: counts(bucketMembers, idMembers),
-		groupTenants: counts(bucketGroupTenants, idGroupTenants), shared: counts(bucketShared, idShared), tableValues: counts(bucketValues, idValues),
-		groups: map[string]*group{}, values: map[string]int64{},
+		db: db, tx: tx, next: db.next, counters: db.counters, hash: db.hash, clock: db.clock,
+		meta: hashed(idMeta), hot: hashed(idHot), cold: hashed(idCold), jobs: hashed(idJobs), history: hashed(idHistory),
+		faults: hashed(idFaults), tally: hashed(idCounts), rejected: hashed(idRejected),
+		tableGroups: hashed(idGroups), members: hashed(idMembers), groupTenants: hashed(idGroupTenants), shared: hashed(idShared),
+		tableValues: hashed(idValues),
+		groups:      map[string]*group{}, values: map[string]int64{},
 		ids: tx.Bucket(bucketIDs), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
 		ages: tx.Bucket(bucketAges), unfinished: tx.Bucket(bucketUnfinished), relations: tx.Bucket(bucketRelations),
-		clock:   db.clock,
 		tenants: map[string]uint32{}, open: map[sm.Key]*touched{}, born: map[uint64]*touched{}, counts: map[countKey]int64{},
 	}, nil
 }

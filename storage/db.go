@@ -260,10 +260,10 @@ func (db *DB) Counters() sm.Counters {
 	return db.counters
 }
 
-// StateHash is a hash of all that the log has made up to [DB.Position]: equal logs, however they were cut into
-// batches, give equal hashes.
-func (db *DB) StateHash() uint64 {
+// State is the position, the counters up to it, and the hash of all that the log has made up to it: equal logs,
+// however they were cut into batches, give equal hashes.
+func (db *DB) State() (p sm.Position, c sm.Counters, hash uint64) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
-	return db.hash
+	return db.position, db.counters, db.hash
 }

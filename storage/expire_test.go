@@ -120,3 +120,21 @@ func TestRelations_FollowStatusAndAttributes(t *testing.T) {
 		t.Error("another tenant sees the export")
 	}
 }
+
+func TestSharedVault_TwoAgentsOnTwoHosts(t *testing.T) {
+	db := open(t, temp(t))
+	for i, attributes := range []string{
+		`{"vault":"v","agent_id":"1","host":"a"}`, `{"vault":"v","agent_id":"2","host":"b"}`,
+		`{"vault":"w","agent_id":"1","host":"a"}`, `{"vault":"w","agent_id":"1","host":"b"}`, `{"vault":7}`,
+	} {
+		e := ev(i+1, sm.Backup, string(rune('a'+i)), sm.ActBackup, "b", sm.PhaseFailed)
+		e.Attributes = sm.Attributes(attributes)
+		apply(t, db, entries([]sm.Event{e}))
+	}
+	for id, want := range map[string]bool{"a": true, "b": true, "c": false, "d": false, "e": false} {
+		r, err := db.Resource(sm.Key{Tenant: "t", Kind: sm.Backup, ID: id})
+		if got := db.SharedVault(&r); err != nil || got != want {
+			t.Errorf("%s: %v, %v", id, got, err)
+		}
+	}
+}

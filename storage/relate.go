@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"slices"
@@ -140,4 +141,55 @@ func (db *DB) related(tenant string, relation byte, value string, limit int) (al
 		return nil
 	})
 	return all, err
+}
+
+// maxVault is how many of a vault's jobs of one kind and status are looked at.
+const maxVault = 32
+
+// SharedVault tells whether another of the newest jobs of the resource's vault was done by another agent on another
+// host: two agents that write to one vault spoil each other's backups.
+func (db *DB) SharedVault(r *sm.Resource) (shared bool) {
+	vault := referencesOf(r.Attributes).Vault
+	own := writerOf(r.Attributes)
+	if vault == "" || own == (writer{}) {
+		return false
+	}
+	_ = db.view(func(v view) error {
+		tenant := v.tenant(r.Tenant)
+		for _, status := range r.Kind.Statuses() {
+			prefix := append(relationPrefix(tenant, byVault, vault), byte(r.Kind), byte(status))
+			c := v.relations.Cursor()
+			looked := 0
+			for k, _ := seekBelow(c, prefix, 0); len(k) == len(prefix)+8 && bytes.HasPrefix(k, prefix) && looked < maxVault && !shared; k, _ = c.Prev() {
+				other, err := v.resource(binary.BigEndian.Uint64(k[len(prefix):]))
+				if err != nil {
+					return err
+				}
+				shared = own.clashes(writerOf(other.Attributes))
+				looked++
+			}
+		}
+		return nil
+	})
+	return shared
+}
+
+// writer is who writes to a vault.
+type writer struct{ agent, host string }
+
+func writerOf(attributes sm.Attributes) (w writer) {
+	var members map[string]json.RawMessage
+	if len(attributes) == 0 || json.Unmarshal(attributes, &members) != nil {
+		return w
+	}
+	_ = json.Unmarshal(members["agent_id"], &w.agent) // what is no text stays empty
+	if json.Unmarshal(members["host"], &w.host) != nil {
+		_ = json.Unmarshal(members["hostId"], &w.host)
+	}
+	return w
+}
+
+// clashes tells whether two writers are two agents on two hosts.
+func (w writer) clashes(x writer) bool {
+	return w.agent != "" && x.agent != "" && w.agent != x.agent && w.host != "" && x.host != "" && w.host != x.host
 }

@@ -30,6 +30,13 @@ const (
 	idValues
 )
 
+// hashedBuckets are the buckets of the tables; of meta the counters alone count.
+var hashedBuckets = map[byte][]byte{
+	idMeta: bucketMeta, idHot: bucketHot, idCold: bucketCold, idJobs: bucketJobs, idHistory: bucketHistory, idFaults: bucketFaults,
+	idCounts: bucketCounts, idRejected: bucketRejected, idGroups: bucketGroups, idMembers: bucketMembers,
+	idGroupTenants: bucketGroupTenants, idShared: bucketShared, idValues: bucketValues,
+}
+
 func (t *table) get(key []byte) []byte { return t.bucket.Get(key) }
 
 // hashed is what a record adds to the state hash. The sum over all records is the hash, so it does not depend on

@@ -154,7 +154,7 @@ func publishSome(ctx context.Context, url string, lines []string) error {
 		return err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	_, err = consumer.Publish(ctx, conn, strings.NewReader(strings.Join(lines, "\n")+"\n"), consumer.PublishOptions{Stream: "JOBS"})
 	return err

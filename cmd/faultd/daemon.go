@@ -94,7 +94,7 @@ func newDaemon(store *storage.DB, cfg consumer.Config, listener net.Listener) *d
 	cfg.Registerer = registry
 	d := &daemon{log: cfg.Logger, source: consumer.New(cfg), listener: listener, streams: make(chan struct{})}
 	handler := api.New(api.Config{Store: store, Health: d.health, Logger: cfg.Logger, Registry: registry, Done: d.streams,
-		StateHash: func() string { return fmt.Sprintf("%016x", store.StateHash()) }})
+		StateHash: func() string { _, _, hash := store.State(); return fmt.Sprintf("%016x", hash) }})
 	d.server = api.NewServer(listener.Addr().String(), handler)
 	d.server.ErrorLog = stdlog.New(cfg.Logger.With().Str("component", "http").Logger(), "", 0)
 	return d
