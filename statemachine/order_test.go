@@ -65,7 +65,7 @@ func TestRule4_InterleavingsOfJobs(t *testing.T) {
 //   - all times are true, and events of different jobs have different ones;
 //   - no job, and no provider's part of one, ends twice;
 //   - no job ends both by itself and by its providers;
-//   - the providers of a job, if any, are named by each of its events;
+//   - the providers of a job, if any, are named by each of its events, and a server's job has none;
 //   - there are no more jobs than a resource remembers, and none is ended by a deadline.
 //
 // [TestRule4_WhereOrderMatters] shows that none of the first four can be left out.
@@ -91,7 +91,9 @@ func agreeing(log []sm.Event) []sm.Event {
 	}
 	log = slices.Clone(log)
 	for i := range log {
-		log[i].Providers = set[log[i].Job]
+		if log[i].Providers = set[log[i].Job]; log[i].Kind == sm.Server {
+			log[i].Provider, log[i].Providers = "", nil
+		}
 	}
 	return slices.DeleteFunc(log, func(e sm.Event) bool {
 		if !e.Phase.End() {

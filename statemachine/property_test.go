@@ -109,10 +109,10 @@ func checkAppended(t *rapid.T, log []sm.Event) {
 	}
 }
 
-// shown is what people see of a resource.
+// shown is what people see of a resource, but for the warning of one that is deleted.
 func shown(r *sm.Resource) string {
 	warning := "none"
-	if w := r.Warning(); w != nil {
+	if w := r.Warning(); w != nil && r.Status != sm.Deleted {
 		warning = w.Message
 	}
 	job, attempts := "none", 0

@@ -117,6 +117,16 @@ func must(t testing.TB, args ...string) string {
 	return r.stdout
 }
 
+// find is get for what may not be there yet.
+func (d *running) find(path string, into any) bool {
+	answer, err := http.Get(d.http + path)
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode == http.StatusOK && json.NewDecoder(answer.Body).Decode(into) == nil
+}
+
 // get asks the daemon as any HTTP client does.
 func (d *running) get(t testing.TB, path string, into any) {
 	t.Helper()
