@@ -6,9 +6,11 @@ export GOFLAGS ?= -buildvcs=false
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 PEERS := testdata/peers
+FUZZED := ./consumer ./statemachine
+FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-all vet format arch lint bench clean
+.PHONY: help build run test fuzz test-all vet format arch lint bench clean
 
 help: ## print this
 	@echo "faultd: make TARGET"
@@ -21,12 +23,19 @@ run: build ## start the daemon, publish the sample log, show a fault; Ctrl-C end
 	@testdata/run.sh
 
 # The peers' tests run the daemon as a program, of which Go's test cache knows nothing: they are never taken from it.
-test: vet format arch ## run all tests that need Go, make and git alone
+test: vet format arch fuzz ## run all tests that need Go, make and git alone
 	go test ./...
 	cd $(PEERS) && go test -count=1 ./...
 
 test-all: test ## run all tests, with those that need a Debian package (.ci/run installs it)
 	cd $(PEERS) && go test -count=1 -tags packages ./...
+
+fuzz: ## fuzz every decoder, and what decides, for FUZZTIME (5s) each
+	@for package in $(FUZZED); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
+		done; \
+	done
 
 vet:
 	go vet ./...
