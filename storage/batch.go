@@ -20,9 +20,9 @@ type batch struct {
 	tx *bbolt.Tx
 
 	// What counts for the state hash, and the indexes, which follow from it.
-	meta, hot, cold, jobs, history, faults, tally, rejected *table
-	tableGroups, members, groupTenants, shared, tableValues *table
-	ids, lists, errors, ages, unfinished, relations         *bbolt.Bucket
+	meta, hot, cold, jobs, history, faults, tally, rejected   *table
+	tableGroups, members, groupTenants, shared, tableValues   *table
+	ids, lists, errors, ages, unfinished, relations, messages *bbolt.Bucket
 
 	clock    sm.Time // the largest stream time so far
 	hash     uint64
@@ -102,7 +102,8 @@ func (db *DB) begin() (*batch, error) {
 		groups:      map[string]*group{}, values: map[string]int64{},
 		ids: tx.Bucket(bucketIDs), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
 		ages: tx.Bucket(bucketAges), unfinished: tx.Bucket(bucketUnfinished), relations: tx.Bucket(bucketRelations),
-		tenants: map[string]uint32{}, open: map[sm.Key]*touched{}, born: map[uint64]*touched{}, counts: map[countKey]int64{},
+		messages: tx.Bucket(bucketMessages),
+		tenants:  map[string]uint32{}, open: map[sm.Key]*touched{}, born: map[uint64]*touched{}, counts: map[countKey]int64{},
 	}, nil
 }
 

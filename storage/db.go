@@ -48,6 +48,7 @@ var (
 	bucketAges       = []byte("ages")
 	bucketUnfinished = []byte("unfinished")
 	bucketRelations  = []byte("relations")
+	bucketMessages   = []byte("messages")
 
 	bucketGroups       = []byte("groups")
 	bucketMembers      = []byte("members")
@@ -56,7 +57,7 @@ var (
 	bucketValues       = []byte("values")
 
 	buckets = [][]byte{bucketMeta, bucketTenants, bucketIDs, bucketHot, bucketCold, bucketJobs, bucketHistory,
-		bucketFaults, bucketLists, bucketErrors, bucketCounts, bucketRejected, bucketAges, bucketUnfinished, bucketRelations,
+		bucketFaults, bucketLists, bucketErrors, bucketCounts, bucketRejected, bucketAges, bucketUnfinished, bucketRelations, bucketMessages,
 		bucketGroups, bucketMembers, bucketGroupTenants, bucketShared, bucketValues}
 
 	keyLayout   = []byte("layout")

@@ -14,6 +14,7 @@
 //	faults    number, sequence, summary        -> a fault, once, however many refer to it
 //	lists     tenant number, kind, status, number -> nothing: the order of all lists
 //	errors    tenant number, sequence of the fault -> number: what is in ERROR
+//	messages  tenant number, sequence          -> number: transitions that brought a fault
 //	counts    tenant number, kind, status      -> how many
 //	rejected  sequence                         -> a rejected message
 //	ages      stream time, number              -> nothing: since when a resource has something that will expire
@@ -25,7 +26,7 @@
 //	shared    fingerprint, attribute, value    -> how many of the group have it
 //	values    kind, attribute, value           -> how many resources that are not deleted have it
 //
-// Numbers are big endian in keys. In lists and errors the tenant number 0 stands for all tenants. A record is
+// Numbers are big endian in keys. In lists, errors and messages the tenant number 0 stands for all tenants. A record is
 // written when it changes, once a batch, however many events changed it; a job or a transition refers to a fault by
 // its sequence.
 //

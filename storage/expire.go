@@ -90,12 +90,13 @@ func (b *batch) remove(t *touched) error {
 			return err
 		}
 	}
-	for _, table := range []*table{b.history, b.faults} {
-		for _, row := range b.rows(table, key) {
-			if err := b.replace(table, row.key, nil, row.value); err != nil {
-				return err
-			}
+	for _, row := range b.rows(b.history, key) {
+		if err := b.dropRow(t, row); err != nil {
+			return err
 		}
+	}
+	if err := b.dropFaults(t.number, nil); err != nil {
+		return err
 	}
 	if err := b.ids.Delete(idKey(t.resource.Kind, t.resource.ID, t.tenant)); err != nil {
 		return err

@@ -81,6 +81,14 @@ func (b *batch) writeHistory(t *touched) error {
 		if err := b.replace(b.history, rowKey(t.number, tr.Sequence), encodeTransition(tr), nil); err != nil {
 			return err
 		}
+		if tr.Fault == nil {
+			continue
+		}
+		for _, tenant := range [2]uint32{0, t.tenant} {
+			if err := b.messages.Put(errorKey(tenant, tr.Sequence), numberKey(t.number)); err != nil {
+				return err
+			}
+		}
 	}
 	for _, f := range t.faults {
 		if err := b.put(b.faults, faultKey(t.number, refOf(f)), encodeFault(f)); err != nil {
@@ -107,7 +115,7 @@ func (b *batch) cut(t *touched, until sm.Time) (oldest sm.Time, err error) {
 		came := transitionTime(row.value)
 		old := i < len(rows)-maxHistory || came <= until
 		if old && i != newestFault {
-			if err := b.replace(b.history, row.key, nil, row.value); err != nil {
+			if err := b.dropRow(t, row); err != nil {
 				return 0, err
 			}
 			continue
@@ -118,6 +126,16 @@ func (b *batch) cut(t *touched, until sm.Time) (oldest sm.Time, err error) {
 		}
 	}
 	return oldest, b.dropFaults(t.number, used)
+}
+
+// dropRow deletes a row of history.
+func (b *batch) dropRow(t *touched, r row) error {
+	for _, tenant := range [2]uint32{0, t.tenant} {
+		if err := b.messages.Delete(errorKey(tenant, binary.BigEndian.Uint64(r.key[8:]))); err != nil {
+			return err
+		}
+	}
+	return b.replace(b.history, r.key, nil, r.value)
 }
 
 // dropFaults deletes the faults of a resource that are not used.

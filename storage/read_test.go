@@ -277,3 +277,39 @@ func TestOpen_LeftoverOfACreation(t *testing.T) {
 	}
 	apply(t, open(t, path), entries([]sm.Event{ev(1, sm.Server, "a", sm.ActBuild, "b", sm.PhaseStarted)}))
 }
+
+func TestMessages_AreTheFaultsOfAllTimes(t *testing.T) {
+	db := open(t, temp(t))
+	log := []sm.Event{
+		ev(1, sm.Server, "a", sm.ActBuild, "b", sm.PhaseFailed), ev(2, sm.Server, "a", sm.ActRebuild, "r", sm.PhaseSucceeded),
+		ev(3, sm.Backup, "b", sm.ActBackup, "b", sm.PhaseFailed), ev(4, sm.Image, "c", sm.ActBuild, "b", sm.PhaseFailed),
+	}
+	log[3].Tenant = "u"
+	apply(t, db, entries(log))
+	sequences := func(tenant string, before uint64, limit int) (all []uint64) {
+		page, err := db.Messages(tenant, before, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range page {
+			if m.Fault == nil || m.Fault.Message != fmt.Sprint("fault ", m.Sequence) || tenant != "" && m.Tenant != tenant {
+				t.Errorf("%+v", m)
+			}
+			all = append(all, m.Sequence)
+		}
+		return all
+	}
+	for name, c := range map[string]struct{ got, want []uint64 }{
+		"all":           {sequences("", 0, 10), []uint64{4, 3, 1}},
+		"of a tenant":   {sequences("t", 0, 10), []uint64{3, 1}},
+		"a page":        {sequences("", 4, 1), []uint64{3}},
+		"of nobody":     {sequences("nobody", 0, 10), nil},
+		"before all":    {sequences("t", 1, 10), nil},
+		"of the other":  {sequences("u", 0, 10), []uint64{4}},
+		"behind a page": {sequences("t", 3, 10), []uint64{1}},
+	} {
+		if !slices.Equal(c.got, c.want) {
+			t.Errorf("%s: %v, not %v", name, c.got, c.want)
+		}
+	}
+}
