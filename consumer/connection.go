@@ -26,9 +26,15 @@ func connect(cfg Config, log zerolog.Logger) (*connection, error) {
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(500 * time.Millisecond),
 		nats.PingInterval(20 * time.Second),
-		nats.ConnectHandler(func(nc *nats.Conn) { c.tell(log.Info(), "connected") }),
-		nats.ReconnectHandler(func(nc *nats.Conn) { c.tell(log.Info(), "connected again") }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.tell(log.Warn().Err(err), "connection lost") }),
+		nats.ConnectHandler(func(*nats.Conn) { c.tell(log.Info(), "connected") }),
+		nats.ReconnectHandler(func(*nats.Conn) { c.tell(log.Info(), "connected again") }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err == nil { // it was closed from here
+				c.tell(log.Debug(), "disconnected")
+				return
+			}
+			c.tell(log.Warn().Err(err), "connection lost")
+		}),
 		nats.ClosedHandler(func(nc *nats.Conn) { c.tell(log.Debug().Err(nc.LastError()), "connection closed") }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			line := log.Warn().Err(err)
