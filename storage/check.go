@@ -37,7 +37,7 @@ func Check(path string) (r Report, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	c := checker{report: &r, counts: map[countKey]uint64{}}
+	c := checker{report: &r, counts: map[countKey]uint64{}, places: map[string]int{}}
 	err = db.view(func(v view) error {
 		for problem := range v.tx.Check() {
 			c.problem("the file's structure: %v", problem)
@@ -54,9 +54,10 @@ func Check(path string) (r Report, err error) {
 // checker gathers what is wrong.
 type checker struct {
 	report *Report
-	counts map[countKey]uint64 // as the resources say
-	errors int                 // places among what is in ERROR, as the resources say
-	lists  int                 // places in the lists, as the resources say
+
+	// As the resources say:
+	counts map[countKey]uint64
+	places map[string]int // in the indexes, by bucket
 }
 
 func (c *checker) problem(format string, args ...any) {
@@ -108,26 +109,37 @@ func (c *checker) resource(v view, number uint64, r *sm.Resource, h hot) {
 	}
 	for _, tenant := range [2]uint32{0, v.tenant(r.Tenant)} {
 		c.counts[countKey{tenant, r.Kind, r.Status}]++
-		c.lists++
+		c.places["lists"]++
 		if k, _ := v.tx.Bucket(bucketLists).Cursor().Seek(listKey(tenant, r.Kind, r.Status, number)); !bytes.Equal(k, listKey(tenant, r.Kind, r.Status, number)) {
 			c.problem("%s %s of %s is not in the list of what is %s", r.Kind, r.ID, r.Tenant, r.Status)
 		}
 		if sequence := inError(h); sequence != 0 {
-			c.errors++
+			c.places["errors"]++
 			if !bytes.Equal(v.tx.Bucket(bucketErrors).Get(errorKey(tenant, sequence)), numberKey(number)) {
 				c.problem("%s %s of %s is not among what is in ERROR", r.Kind, r.ID, r.Tenant)
 			}
 		}
 	}
-	if _, err := v.transitions(number); err != nil {
+	rows, err := v.transitions(number)
+	if err != nil {
 		c.problem("%v", err)
 	}
+	for i := range rows {
+		if rows[i].Fault != nil {
+			c.places["messages"] += 2
+		}
+	}
+	c.places["relations"] += len(relationKeys(r, v.tenant(r.Tenant), number))
+	c.places["ages"] += int(bit(h.oldest != 0))
+	c.places["unfinished"] += int(bit(h.unfinished))
+	c.places["members"] += int(bit(h.group != ""))
+	c.places["ids"]++
 }
 
 // index looks for places in the indexes that no resource has, and compares the counts.
 func (c *checker) index(v view, db *DB) {
-	for name, want := range map[string]int{string(bucketLists): c.lists, string(bucketErrors): c.errors} {
-		if n := keys(v.tx.Bucket([]byte(name))); n != want {
+	for _, name := range [][]byte{bucketLists, bucketErrors, bucketMessages, bucketRelations, bucketAges, bucketUnfinished, bucketMembers, bucketIDs} {
+		if n, want := keys(v.tx.Bucket(name)), c.places[string(name)]; n != want {
 			c.problem("%s has %d places, and the resources give %d", name, n, want)
 		}
 	}
