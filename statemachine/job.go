@@ -15,27 +15,29 @@ func (j *Job) clone() Job {
 }
 
 // advance takes an event into the job and returns why it says nothing new, if it does not. Phases only
-// move forward and an end stays, but for an end by deadline, which any real end replaces.
-func (j *Job) advance(e *Event, claimed Time) Reason {
-	if e.Time < j.Began {
-		j.Began, j.BeganSeq = e.Time, e.Sequence
+// move forward and an end stays, but for an end by deadline, which any real end replaces. claimed is the time that
+// the event bears, were it in the future; a timeless one bears its arrival's.
+func (j *Job) advance(e *Event, claimed Time, timeless bool) Reason {
+	if e.After != 0 {
+		reason := j.expire(e)
+		j.settle(e)
+		return reason
 	}
 	j.RequestID = cmp.Or(j.RequestID, e.RequestID)
-	j.declare(e.Providers)
-
-	var reason Reason
+	if !j.Phase.End() {
+		j.declare(e.Providers)
+	}
+	was, reason := j.Phase, Reason(0)
 	switch {
-	case e.After != 0:
-		reason = j.expire(e)
 	case e.Phase.End() && e.Provider != "":
 		reason = j.endProvider(e)
 	case e.Phase.End():
 		reason = j.end(e)
 	default:
-		reason = j.run(e, claimed)
+		reason = j.run(e, claimed, timeless)
 	}
 	j.settle(e)
-	if reason != 0 {
+	if ended := j.Phase.End() && !was.End(); reason != 0 && !ended { // naming the providers can end a job, too
 		return reason
 	}
 	if e.Phase.End() {
@@ -52,16 +54,23 @@ func (j *Job) expire(e *Event) Reason {
 		return Overtaken
 	}
 	j.Said, j.SaidFault, j.ByTime = e.Phase, e.Fault, true
+	j.LastSeq, j.Heard = e.Sequence, e.StreamTime
 	return 0
 }
 
 // end takes an end of the whole job.
 func (j *Job) end(e *Event) Reason {
-	if j.Phase.End() && !j.ByTime {
+	if j.Phase.End() && !j.timedOut() {
 		return again(j.Phase, e.Phase)
 	}
-	j.Said, j.SaidFault, j.ByTime = e.Phase, e.Fault, false
+	j.Said, j.SaidFault, j.ByTime, j.Ended = e.Phase, e.Fault, false, 0
 	return 0
+}
+
+// timedOut tells whether the job's end is its deadline's, and not what its providers came to.
+func (j *Job) timedOut() bool {
+	end, _ := j.providersEnd()
+	return j.ByTime && end == 0
 }
 
 // endProvider takes the end of one provider's part.
@@ -70,7 +79,11 @@ func (j *Job) endProvider(e *Event) Reason {
 	if p.Phase.End() {
 		return again(p.Phase, e.Phase)
 	}
+	timedOut := j.timedOut()
 	p.Phase, p.Fault = e.Phase, e.Fault
+	if timedOut && !j.timedOut() {
+		j.Ended = 0 // the deadline's time is not the end's
+	}
 	j.Phase = max(j.Phase, PhaseStarted)
 	return 0
 }
@@ -84,7 +97,7 @@ func again(first, second Phase) Reason {
 }
 
 // run takes an event of a job that goes on.
-func (j *Job) run(e *Event, claimed Time) Reason {
+func (j *Job) run(e *Event, claimed Time, timeless bool) Reason {
 	if e.Phase == PhaseProgressed && e.Fault != nil {
 		return j.failAttempt(e, claimed)
 	}
@@ -92,7 +105,7 @@ func (j *Job) run(e *Event, claimed Time) Reason {
 		return Late
 	}
 	heard := e.Provider != "" && j.hear(e)
-	reason := j.move(e, claimed)
+	reason := j.move(e, claimed, timeless)
 	if heard {
 		return 0
 	}
@@ -111,16 +124,21 @@ func (j *Job) hear(e *Event) bool {
 
 // move brings the job to the event's phase and progress if it is not there yet. A progressed event that
 // says nothing new is still a sign of life if it is the latest.
-func (j *Job) move(e *Event, claimed Time) Reason {
+func (j *Job) move(e *Event, claimed Time, timeless bool) Reason {
 	if e.Phase == PhaseStarted && j.start(e, claimed) {
 		return 0
 	}
-	if e.Phase == PhaseProgressed && j.Attempt() > 1 && e.Time < j.Started {
+	if e.Phase == PhaseProgressed && claimed <= j.Floor {
 		return Late
 	}
-	alive := e.Phase == PhaseProgressed && (e.Progress > j.Progress || claimed > j.Latest)
+	latest := claimed > j.Latest && !timeless
+	alive := e.Phase == PhaseProgressed && (e.Progress > j.Progress || latest)
 	if j.Phase >= e.Phase && !alive {
 		return j.notForward(e)
+	}
+	if alive && latest && j.Waiting() {
+		j.Starts = j.Failures + 1 // its start was lost, or a provider told it
+		j.nextAttempt(e)
 	}
 	j.Phase = max(j.Phase, e.Phase)
 	j.Progress = max(j.Progress, e.Progress)
@@ -136,7 +154,7 @@ func (j *Job) notForward(e *Event) Reason {
 	return Late
 }
 
-// start counts a start and tells whether it begins an attempt: the first, or the one after a failed one.
+// start counts a start and tells whether it begins an attempt after a failed one.
 func (j *Job) start(e *Event, claimed Time) bool {
 	if j.Started == 0 {
 		j.Started = e.Time
@@ -152,9 +170,15 @@ func (j *Job) start(e *Event, claimed Time) bool {
 	if j.Attempt() == attempt {
 		return false
 	}
-	j.Started, j.Progress = e.Time, e.Progress
+	j.nextAttempt(e)
+	j.Progress = e.Progress
 	j.Phase = max(j.Phase, PhaseStarted)
 	return true
+}
+
+// nextAttempt lets progress begin anew; what was said of the attempts before it no longer counts.
+func (j *Job) nextAttempt(e *Event) {
+	j.Started, j.Progress, j.Floor = e.Time, -1, j.Latest
 }
 
 // failAttempt takes the fault of an attempt after which the job goes on. It is kept however late it comes:
@@ -171,8 +195,8 @@ func (j *Job) failAttempt(e *Event, claimed Time) Reason {
 	}
 	if !j.Phase.End() {
 		j.Phase = PhaseProgressed
-		if j.Attempt() > attempt {
-			j.Progress = -1 // the next one has begun already
+		if j.Attempt() > attempt { // the next one has begun already
+			j.Progress, j.Floor = -1, max(j.Latest, claimed)
 		}
 	}
 	return 0
@@ -196,6 +220,17 @@ func (j *Job) mark(id uint64, claimed Time) Reason {
 		j.Marks = j.Marks[1:]
 	}
 	return 0
+}
+
+// roomFor tells whether the job can have the providers that the event names.
+func (j *Job) roomFor(e *Event) bool {
+	n := len(j.Providers)
+	for _, name := range append([]string{e.Provider}, e.Providers...) {
+		if name != "" && !slices.ContainsFunc(j.Providers, func(p Provider) bool { return p.Name == name }) {
+			n++
+		}
+	}
+	return n <= MaxProviders || n == len(j.Providers)
 }
 
 // declare adds providers to those whose success the job needs.

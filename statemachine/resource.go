@@ -67,8 +67,12 @@ const MaxJobs = 32
 type Past struct {
 	Status Status // 0: no job was forgotten
 	Fault  *Fault
-	Until  Time // when the newest of them began: a job that began no later is forgotten too
+	Until  Time     // the latest that was heard of them: a job that is unknown and speaks of no later time is one of them
+	Gone   []uint64 // digests of the newest of them, so that an end that comes later is not taken for a new job
 }
+
+// MaxGone is how many forgotten jobs a resource can still tell from new ones whatever times their events bear.
+const MaxGone = 64
 
 // Job is what a resource remembers of one of its jobs.
 type Job struct {
@@ -87,12 +91,13 @@ type Job struct {
 	Latest   Time   // the latest time that an event of it claimed, were it in the future
 
 	Fault  *Fault // why it failed, or what went wrong although it was cancelled
-	ByTime bool   // faultd's own deadline ended it: any real end of the job replaces this one
+	ByTime bool   // the end that was said is faultd's own deadline's: any real end of the job replaces it
 
 	Starts   int       // events that said started, each with an id of its own
 	Failures int       // attempts that failed
 	Attempts []Attempt // the newest of the failed ones, oldest first
 	Marks    []Mark    // the newest of the events that started or failed an attempt
+	Floor    Time      // nothing that bears no later time tells of the attempt that runs
 
 	Providers []Provider // sorted by name
 	Said      Phase      // the end that an event without a provider gave; 0: none
@@ -113,6 +118,9 @@ type Mark struct {
 	ID   uint64 // the event's [Event.ID]
 	Time Time
 }
+
+// MaxProviders is how many providers a job may have.
+const MaxProviders = 64
 
 // Provider is the part of a job that one provider does.
 type Provider struct {

@@ -106,6 +106,10 @@ func encodeOlder(r *sm.Resource) []byte {
 		e.bool(r.Past.Fault.Summary)
 		e.bytes(encodeFault(r.Past.Fault))
 	}
+	e.uint(uint64(len(r.Past.Gone)))
+	for _, digest := range r.Past.Gone {
+		e.fixed(digest)
+	}
 	older := r.Jobs[:len(r.Jobs)-1]
 	e.uint(uint64(len(older)))
 	for i := range older {
@@ -124,6 +128,12 @@ func decodeOlder(b []byte, r *sm.Resource, load faultLoader) error {
 			return err
 		}
 		r.Past.Fault = f
+	}
+	if n := d.count(); n > 0 {
+		r.Past.Gone = make([]uint64, n)
+		for i := range r.Past.Gone {
+			r.Past.Gone[i] = d.fixed()
+		}
 	}
 	n := d.count()
 	r.Jobs = make([]sm.Job, 0, n+1)
@@ -195,6 +205,7 @@ func encodeAttempts(e *encoder, j *sm.Job) {
 		return
 	}
 	e.uint(uint64(j.Failures))
+	e.int(int64(j.Floor))
 	e.uint(uint64(len(j.Attempts)))
 	for _, a := range j.Attempts {
 		e.uint(uint64(a.Number))
@@ -279,6 +290,7 @@ func decodeJob(d *decoder, load faultLoader) (sm.Job, error) {
 
 func decodeAttempts(d *decoder, j *sm.Job, load faultLoader) (err error) {
 	j.Failures = int(d.uint())
+	j.Floor = sm.Time(d.int())
 	j.Attempts = make([]sm.Attempt, d.count())
 	for i := range j.Attempts {
 		j.Attempts[i].Number = int(d.uint())
