@@ -189,3 +189,36 @@ func checkPair(t *testing.T, k sm.Kind, action string, row promise, phases [2]sm
 			is.Jobs[0].Phase, want, reason)
 	}
 }
+
+// A resource remembers its newest 32 jobs. What is no younger than a job that was forgotten, or than the oldest of 32,
+// is forgotten too; what the forgotten ones made of the status stays.
+func TestApply_TheNewest32Jobs(t *testing.T) {
+	job := func(n, at int, p sm.Phase) sm.Event {
+		e := single(sm.Server, n, sm.ActSnapshot, p)
+		e.Time = sm.Time(1_790_000_000+at) * second
+		return e
+	}
+	birth := job(1, 10, sm.PhaseFailed)
+	birth.Action = sm.ActBuild
+	r, _ := sm.Apply(sm.Resource{}, birth)
+	for i := 1; i < sm.MaxJobs; i++ {
+		r, _ = sm.Apply(r, job(1+i, 10+i, sm.PhaseSucceeded))
+	}
+	check := func(what string, e sm.Event, reason sm.Reason, oldest string) {
+		t.Helper()
+		is, o := sm.Apply(r, e)
+		if o.Reason != reason || is.Jobs[0].ID != oldest || len(is.Jobs) != sm.MaxJobs || is.Status != sm.Error || is.Fault.Message != "fault of job 1" {
+			t.Errorf("%s: %q, the oldest of %d jobs is %s, %s %+v", what, o.Reason, len(is.Jobs), is.Jobs[0].ID, is.Status, is.Fault)
+		}
+		r = is
+	}
+	check("older than the oldest", job(100, 9, sm.PhaseSucceeded), sm.Forgotten, "job-1")
+	check("as old as the oldest", job(101, 10, sm.PhaseSucceeded), sm.Forgotten, "job-1")
+	check("younger than the oldest", job(102, 11, sm.PhaseSucceeded), 0, "job-2")
+	check("as old as a forgotten one", job(103, 10, sm.PhaseSucceeded), sm.Forgotten, "job-2")
+	check("of a forgotten one", birth, sm.Forgotten, "job-2")
+	earlier := job(2, 5, sm.PhaseAccepted)
+	earlier.Sequence = 104
+	check("one that is remembered began earlier than was known", earlier, sm.Late, "job-2")
+	check("of a forgotten one, that is younger than the oldest now", birth, sm.Forgotten, "job-2")
+}

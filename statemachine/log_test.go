@@ -39,7 +39,9 @@ type weather struct {
 	deadlines bool // faultd judges jobs silent, rightly and wrongly
 	providers bool // jobs of backups have them
 	attempts  bool // attempts fail
+	endless   bool // jobs do not end, they fail one attempt after the other
 	crowd     bool // each event is of a job of its own
+	deletions bool // a server is built, rebooted and deleted, over and over
 	described bool // events say more about the resource
 }
 
@@ -53,14 +55,22 @@ func (w weather) log(t *rapid.T) []sm.Event {
 	if w.providers {
 		key.Kind = rapid.SampledFrom([]sm.Kind{sm.Backup, sm.Backup, sm.Server, sm.Restore}).Draw(t, "kind with providers")
 	}
-	jobs := w.drawJobs(t, key.Kind)
+	actions := actionsOf(key.Kind)
+	if w.deletions {
+		key.Kind, actions = sm.Server, []sm.Action{sm.ActDelete, sm.ActBuild, sm.ActReboot}
+	}
+	jobs := w.drawJobs(t, actions)
 	var log []sm.Event
 	var r sm.Resource
 	most := max(w.events, 24*bit(w.events == 0))
-	for n := draw(t, "events", 1+most*bit(w.crowd)*3/4, most); len(log) < n; {
+	sizes := []int{most / 3, most / 2, most * 3 / 4, most, 1}
+	if w.crowd {
+		sizes = []int{most * 3 / 4, most}
+	}
+	for n := rapid.SampledFrom(sizes).Draw(t, "events"); len(log) < n; {
 		var e sm.Event
 		switch {
-		case w.repeats && len(log) > 0 && draw(t, "repeat", 0, 4) == 0:
+		case w.repeats && len(log) > 0 && draw(t, "repeat", 0, 4) == 4:
 			e = log[draw(t, "which", 0, len(log)-1)]
 		default:
 			e = w.event(t, key, jobs[draw(t, "job", 0, len(jobs)-1)], len(log)+1)
@@ -99,9 +109,9 @@ type jobOf struct {
 	action sm.Action
 }
 
-func (w weather) drawJobs(t *rapid.T, k sm.Kind) []jobOf {
-	actions := actionsOf(k)
-	jobs := make([]jobOf, draw(t, "jobs", 1, max(w.jobs, 4*bit(w.jobs == 0))))
+func (w weather) drawJobs(t *rapid.T, actions []sm.Action) []jobOf {
+	most := max(w.jobs, 4*bit(w.jobs == 0))
+	jobs := make([]jobOf, rapid.SampledFrom([]int{(most + 1) / 2, most, 1}).Draw(t, "jobs"))
 	for i := range jobs {
 		jobs[i] = jobOf{fmt.Sprint("j", i), actions[draw(t, "action", 0, len(actions)-1)]}
 	}
@@ -114,7 +124,11 @@ func actionsOf(k sm.Kind) []sm.Action {
 
 // event draws the event that arrives as the nth.
 func (w weather) event(t *rapid.T, key sm.Key, j jobOf, n int) sm.Event {
-	e := sm.Event{Key: key, Job: j.id, Action: j.action, Phase: rapid.SampledFrom(sm.Phases).Draw(t, "phase"), ID: uint64(n),
+	phases := sm.Phases
+	if w.endless {
+		phases = []sm.Phase{sm.PhaseProgressed, sm.PhaseStarted, sm.PhaseAccepted}
+	}
+	e := sm.Event{Key: key, Job: j.id, Action: j.action, Phase: rapid.SampledFrom(phases).Draw(t, "phase"), ID: uint64(n),
 		Progress: int8(draw(t, "progress", -1, 10)), Time: arrival(n)}
 	switch {
 	case w.ahead && draw(t, "is ahead", 0, 3) == 0:

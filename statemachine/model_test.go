@@ -33,6 +33,7 @@ type model struct {
 // take takes the next event.
 func (m *model) take(e sm.Event) {
 	m.reason, m.told = "", ""
+	wasStatus, wasFault, wasLook := m.status, m.fault, m.look()
 	claimed := e.Time
 	e.Time = min(e.Time, e.StreamTime)
 	j, reason := m.jobOf(e)
@@ -40,27 +41,49 @@ func (m *model) take(e sm.Event) {
 		m.reason = reason
 		return
 	}
-	m.reason = j.hear(e, claimed)
-	wasStatus, wasFault := m.status, m.fault
+	phase := j.phase
+	reason = j.hear(e, claimed)
 	superseded := m.judge(j)
-	failure := m.reason == "" && e.Fault != nil
+	failure := reason == "" && (e.Fault != nil || j.phase == sm.PhaseFailed && phase != sm.PhaseFailed)
 	moved := m.status != wasStatus || m.fault != wasFault
-	if m.reason == "" && superseded && !failure {
-		m.reason = "superseded"
+	news := reason == "" && !superseded
+	if reason == "" && superseded && !failure {
+		reason = "superseded"
 	}
-	if m.reason != "" && !moved {
+	if reason != "" && !moved && m.look() == wasLook {
+		m.reason = reason
 		return
 	}
-	m.reason, m.sequence = "", e.Sequence
-	if moved || failure {
-		m.told = line(e.Job, known(wasStatus, m.kind), m.status, text(e.Fault))
-	}
-	if m.status == "ERROR" && m.fault != wasFault {
-		m.told = line(e.Job, known(wasStatus, m.kind), m.status, m.fault)
-	}
-	if !superseded && m.describe(e) || moved {
+	m.sequence = e.Sequence
+	if news && m.describe(e) || moved || wasStatus == "-" {
 		m.updated = e.StreamTime
 	}
+	if moved || failure {
+		m.tell(e, j, failure, wasStatus, wasFault)
+	}
+}
+
+// look is what people see beside status and fault.
+func (m *model) look() string {
+	j, progress := m.shown()
+	if j == nil {
+		return ""
+	}
+	return fmt.Sprint(j.id, j.action, progress, m.warning)
+}
+
+// tell writes the line of history: with the fault that the event brought, as the job's if it ended by that; else with the
+// one that it uncovered.
+func (m *model) tell(e sm.Event, j *modelJob, failure bool, wasStatus, wasFault string) {
+	fault, jobs := text(e.Fault), text(j.fault())
+	entered := m.status == "ERROR" && (wasStatus != "ERROR" || m.fault != wasFault)
+	switch {
+	case failure && jobs != "" && (e.Fault == nil || sequenceIn(jobs) == e.Sequence):
+		fault = jobs
+	case entered && e.Fault == nil:
+		fault = m.fault
+	}
+	m.told = line(e.Job, known(wasStatus, m.kind), m.status, fault)
 }
 
 // line is what the history says.
@@ -73,21 +96,37 @@ func known(status string, k sm.Kind) string {
 	return status
 }
 
-// jobOf finds the event's job, or makes it unless it would be older than the newest 32.
+// jobOf finds the event's job, or makes it unless it would be older than the newest 32. It also learns when the job
+// began, if not from a deadline.
 func (m *model) jobOf(e sm.Event) (*modelJob, string) {
 	remembered := m.newest(sm.MaxJobs)
+	horizon := sm.Time(0)
+	if len(remembered) == sm.MaxJobs {
+		horizon = remembered[0].began
+	}
 	for _, j := range m.jobs {
-		if j.id == e.Job && j.action == e.Action {
-			if !slices.Contains(remembered, j) {
-				return nil, "forgotten"
-			}
-			return j, ""
+		if !slices.Contains(remembered, j) {
+			horizon = max(horizon, min(j.latest, j.heard))
 		}
+	}
+	for _, j := range m.jobs {
+		if j.id != e.Job || j.action != e.Action {
+			continue
+		}
+		switch {
+		case !slices.Contains(remembered, j) && e.After != 0:
+			return nil, "overtaken"
+		case !slices.Contains(remembered, j):
+			return nil, "forgotten"
+		case e.After == 0 && e.Time < j.began && e.Time > horizon:
+			j.began, j.seq = e.Time, e.Sequence
+		}
+		return j, ""
 	}
 	if e.After != 0 {
 		return nil, "overtaken"
 	}
-	if len(remembered) == sm.MaxJobs && e.Time <= remembered[0].began {
+	if e.Time <= horizon {
 		return nil, "forgotten"
 	}
 	j := &modelJob{id: e.Job, action: e.Action, progress: -1, began: e.Time, seq: e.Sequence, seen: map[uint64]sm.Time{}, providers: map[string]*modelProvider{}}
@@ -182,7 +221,9 @@ type modelJob struct {
 	byDeadline  bool
 	providers   map[string]*modelProvider
 	lastApplied uint64
-	latest      sm.Time
+	latest      sm.Time // that an event claimed
+	heard       sm.Time // when the last event came
+	floor       sm.Time // what claims no more is of an attempt that is over
 }
 
 func (j *modelJob) provider(name string) *modelProvider {
@@ -197,15 +238,16 @@ func (j *modelJob) attempt() int { return max(1, min(j.starts, j.failures+1)) }
 
 // hear takes an event into the job, and returns why it is no news.
 func (j *modelJob) hear(e sm.Event, claimed sm.Time) (reason string) {
-	if e.Time < j.began {
-		j.began, j.seq = e.Time, e.Sequence
+	if e.After != 0 {
+		return j.hearDeadline(e)
 	}
+	before := j.phase
 	for _, name := range e.Providers {
-		j.provider(name).declared = true
+		if !before.End() {
+			j.provider(name).declared = true
+		}
 	}
 	switch {
-	case e.After != 0:
-		reason = j.hearDeadline(e)
 	case e.Phase.End():
 		reason = j.hearEnd(e)
 	case e.Fault != nil:
@@ -215,11 +257,12 @@ func (j *modelJob) hear(e sm.Event, claimed sm.Time) (reason string) {
 	default:
 		reason = j.hearOfLife(e, claimed)
 	}
-	if end := j.end(); end != 0 && (end != j.phase || j.ended == 0) {
-		j.phase, j.ended = end, e.Time
+	j.settle(e)
+	if j.phase.End() && !before.End() {
+		reason = "" // be it only by naming the providers
 	}
 	if reason == "" {
-		j.lastApplied, j.latest = e.Sequence, max(j.latest, claimed)
+		j.lastApplied, j.heard, j.latest = e.Sequence, e.StreamTime, max(j.latest, claimed)
 		if e.Phase.End() {
 			j.progress = max(j.progress, e.Progress)
 		}
@@ -227,11 +270,22 @@ func (j *modelJob) hear(e sm.Event, claimed sm.Time) (reason string) {
 	return reason
 }
 
+func (j *modelJob) settle(e sm.Event) {
+	if end := j.end(); end != 0 && (end != j.phase || j.ended == 0) {
+		j.phase, j.ended = end, e.Time
+	}
+}
+
+// timedOut tells whether nothing but a deadline ended the job.
+func (j *modelJob) timedOut() bool { return j.byDeadline && !j.allEnded() }
+
 func (j *modelJob) hearDeadline(e sm.Event) string {
 	if j.phase.End() || e.After != j.lastApplied {
 		return "overtaken"
 	}
 	j.said, j.saidFault, j.byDeadline = e.Phase, e.Fault, true
+	j.lastApplied, j.heard = e.Sequence, e.StreamTime
+	j.settle(e)
 	return ""
 }
 
@@ -240,18 +294,22 @@ func (j *modelJob) hearEnd(e sm.Event) string {
 	if e.Provider != "" {
 		known = j.provider(e.Provider).phase
 	}
-	final := known.End() && (e.Provider != "" || !j.byDeadline)
+	timedOut := j.timedOut()
+	final := known.End() && (e.Provider != "" || !timedOut)
 	switch {
 	case final && known == e.Phase:
 		return "duplicate"
 	case final:
 		return "contradiction"
 	case e.Provider == "":
-		j.said, j.saidFault, j.byDeadline = e.Phase, e.Fault, false
+		j.said, j.saidFault, j.byDeadline, j.ended = e.Phase, e.Fault, false, 0
 		return ""
 	}
 	p := j.provider(e.Provider)
 	p.phase, p.fault = e.Phase, e.Fault
+	if timedOut && !j.timedOut() {
+		j.ended = 0
+	}
 	j.phase = max(j.phase, sm.PhaseStarted)
 	return ""
 }
@@ -292,7 +350,7 @@ func (j *modelJob) hearFailedAttempt(e sm.Event, claimed sm.Time) string {
 	if !j.phase.End() {
 		j.phase = sm.PhaseProgressed
 		if j.attempt() != before {
-			j.progress = -1
+			j.progress, j.floor = -1, max(j.latest, claimed)
 		}
 	}
 	return ""
@@ -315,9 +373,13 @@ func (j *modelJob) hearOfLife(e sm.Event, claimed sm.Time) string {
 	}
 	lower := e.Phase == sm.PhaseProgressed && e.Progress >= 0 && e.Progress < j.progress
 	switch {
-	case e.Phase == sm.PhaseProgressed && j.attempt() > 1 && e.Time < j.startedAt:
+	case e.Phase == sm.PhaseProgressed && claimed <= j.floor:
 		return reasonUnless(news, "late") // of an attempt that is over
 	case e.Phase > j.phase, e.Phase == sm.PhaseProgressed && (e.Progress > j.progress || claimed > j.latest):
+		if e.Phase == sm.PhaseProgressed && claimed > j.latest && j.failures > 0 && j.failures >= j.starts {
+			j.starts = j.failures + 1 // nobody told that the next attempt started
+			j.startedAt, j.progress, j.floor = e.Time, -1, j.latest
+		}
 		j.phase, j.progress = max(j.phase, e.Phase), max(j.progress, e.Progress)
 		return ""
 	case e.Phase == j.phase && !lower:
@@ -340,7 +402,7 @@ func (j *modelJob) hearStart(e sm.Event, claimed sm.Time) bool {
 	if j.attempt() == before {
 		return false
 	}
-	j.startedAt, j.progress, j.phase = e.Time, e.Progress, max(j.phase, sm.PhaseStarted)
+	j.startedAt, j.progress, j.floor, j.phase = e.Time, e.Progress, j.latest, max(j.phase, sm.PhaseStarted)
 	return true
 }
 
@@ -455,27 +517,40 @@ func text(f *sm.Fault) string {
 	return fmt.Sprintf("%d|%d|%d|%s|%v", f.Created, f.Code, f.Sequence, f.Message, f.Summary)
 }
 
+func sequenceIn(fault string) (n uint64) {
+	_, _ = fmt.Sscanf(fault, "%d|%d|%d|", new(int64), new(int), &n)
+	return n
+}
+
 func createdIn(fault string) (t sm.Time) {
 	_, _ = fmt.Sscanf(fault, "%d|", &t)
 	return t
 }
 
+// shown is the job that is shown, and its progress.
+func (m *model) shown() (j *modelJob, progress int8) {
+	list := m.newest(sm.MaxJobs)
+	if len(list) == 0 || m.status == "-" {
+		return nil, 0
+	}
+	j = list[len(list)-1]
+	if m.decider != nil && slices.Contains(list, m.decider) {
+		j = m.decider
+	}
+	if j.phase == sm.PhaseSucceeded {
+		return j, 100
+	}
+	return j, max(0, j.progress)
+}
+
 // words is what the model says of the resource.
 func (m *model) words() string {
-	job, progress := "none", int8(0)
-	list := m.newest(sm.MaxJobs)
-	if len(list) > 0 && m.status != "-" {
-		j := list[len(list)-1]
-		if m.decider != nil && slices.Contains(list, m.decider) {
-			j = m.decider
-		}
-		job, progress = j.id, max(0, j.progress)
-		if j.phase == sm.PhaseSucceeded {
-			progress = 100
-		}
+	job, all := "none", ""
+	j, progress := m.shown()
+	if j != nil {
+		job = j.id
 	}
-	all := ""
-	for _, j := range list {
+	for _, j := range m.newest(sm.MaxJobs) {
 		all += fmt.Sprintf("; %s %s %s %d%% began %d attempts %d/%d fault %s ended %d", j.id, j.action, j.phase, j.progress, j.began, j.attempt(), j.failures,
 			text(j.fault()), j.ended)
 	}
@@ -533,9 +608,13 @@ func compareFrom(t *rapid.T, log []sm.Event, from int) {
 func TestModel_Calm(t *testing.T)  { forAll(t, weather{attempts: true, described: true}, checkModel) }
 func TestModel_Storm(t *testing.T) { forAll(t, storm, checkModel) }
 
+func TestModel_Deletions(t *testing.T) {
+	forAll(t, weather{deletions: true, skewed: true, deadlines: true}, checkModel)
+}
+
 // Attempts beyond those that a job remembers.
 func TestModel_ManyAttempts(t *testing.T) {
-	forAll(t, weather{jobs: 1, events: 50, attempts: true, repeats: true, skewed: true, ahead: true}, checkModel)
+	forAll(t, weather{jobs: 1, events: 40, attempts: true, endless: true, repeats: true, skewed: true, ahead: true}, checkModel)
 }
 
 // Jobs beyond those that a resource remembers.

@@ -13,7 +13,7 @@ import (
 )
 
 // Rule 1: a fault is shown if and only if the status is ERROR, but for a server that was deleted in ERROR; and what is
-// shown has been in the history since it was first shown.
+// shown has been in the history since it was first shown, a list of providers' faults at least in its parts.
 func TestRule1_FaultIfAndOnlyIfError(t *testing.T) {
 	forAll(t, storm, func(t *rapid.T, log []sm.Event) {
 		var r sm.Resource
@@ -35,19 +35,33 @@ func TestRule1_FaultIfAndOnlyIfError(t *testing.T) {
 	})
 }
 
-// Rule 1: nothing is forgotten. The fault of every failure that is applied stands in the history.
+// Rule 1: nothing is forgotten. The fault of every event that is applied stands in the history, alone or in a list of
+// those of a job's providers; and so does the failure of a job that its end brought without a fault of its own.
 func TestRule1_EveryFaultEntersTheHistory(t *testing.T) {
-	forAll(t, weather{repeats: true, deadlines: true, attempts: true}, func(t *rapid.T, log []sm.Event) {
-		_, outcomes := replay(log)
-		for i, o := range outcomes {
-			if log[i].Fault == nil || log[i].Phase == sm.PhaseCancelled || o.Verdict() != sm.Applied {
-				continue
+	calm := storm
+	calm.skewed, calm.ahead = false, false // else an event that is ignored for itself may count for when its job began
+	forAll(t, calm, func(t *rapid.T, log []sm.Event) {
+		var r sm.Resource
+		for i, e := range log {
+			was := failedJobs(&r)
+			var o sm.Outcome
+			r, o = sm.Apply(r, e)
+			tr := o.Transition
+			if e.Fault != nil && o.Verdict() == sm.Applied && (tr == nil || tr.Fault == nil || !strings.Contains(tr.Fault.Message, e.Fault.Message)) {
+				t.Fatalf("the history has %+v for %q%s", tr, e.Fault.Message, telling(log[:i+1]))
 			}
-			if tr := o.Transition; tr == nil || tr.Fault == nil || tr.Fault.Message != log[i].Fault.Message {
-				t.Fatalf("the history has %+v for %q%s", tr, log[i].Fault.Message, telling(log[:i+1]))
+			if failedJobs(&r) > was && (tr == nil || tr.Fault == nil) {
+				t.Fatalf("a job failed, and the history has %+v%s", tr, telling(log[:i+1]))
 			}
 		}
 	})
+}
+
+func failedJobs(r *sm.Resource) (n int) {
+	for _, j := range r.Jobs {
+		n += bit(j.Phase == sm.PhaseFailed)
+	}
+	return n
 }
 
 // Rule 2: within a job phases only move forward, and progress never falls within an attempt.
@@ -89,9 +103,16 @@ func TestRule2_TwiceIsOnce(t *testing.T) {
 	})
 }
 
-// A log behind itself changes nothing but counters.
-func TestApply_LogAppendedToItself(t *testing.T) {
-	forAll(t, weather{skewed: true, ahead: true, coarse: true, repeats: true, deadlines: true, providers: true, described: true}, checkAppended)
+// A log behind itself changes nothing but counters, whatever the clocks say.
+func TestApply_LogAppendedToItself(t *testing.T) { forAll(t, storm, checkAppended) }
+
+// ... nor do more attempts than a job remembers, or more jobs than a resource.
+func TestApply_LogOfManyAttemptsAppendedToItself(t *testing.T) {
+	forAll(t, weather{skewed: true, ahead: true, coarse: true, repeats: true, attempts: true, endless: true, jobs: 1, events: 60}, checkAppended)
+}
+
+func TestApply_LogOfManyJobsAppendedToItself(t *testing.T) {
+	forAll(t, weather{ahead: true, coarse: true, repeats: true, jobs: 50, events: 80}, checkAppended)
 }
 
 func checkAppended(t *rapid.T, log []sm.Event) {
@@ -109,10 +130,10 @@ func checkAppended(t *rapid.T, log []sm.Event) {
 	}
 }
 
-// shown is what people see of a resource, but for the warning of one that is deleted.
+// shown is what people see of a resource.
 func shown(r *sm.Resource) string {
 	warning := "none"
-	if w := r.Warning(); w != nil && r.Status != sm.Deleted {
+	if w := r.Warning(); w != nil {
 		warning = w.Message
 	}
 	job, attempts := "none", 0
@@ -126,7 +147,7 @@ func shown(r *sm.Resource) string {
 
 // An ignored event changes nothing that is shown.
 func TestApply_IgnoredChangesNothingThatIsShown(t *testing.T) {
-	forAll(t, weather{repeats: true, attempts: true, described: true}, func(t *rapid.T, log []sm.Event) {
+	forAll(t, storm, func(t *rapid.T, log []sm.Event) {
 		var r sm.Resource
 		for i, e := range log {
 			is, o := sm.Apply(r, e)
@@ -265,7 +286,8 @@ func TestRule4_SupersededChangesNoStatus(t *testing.T) {
 			if older && (was.Status != r.Status || bytesOf(t, was.Fault) != bytesOf(t, r.Fault) && !deletedInError) {
 				t.Fatalf("%s is older than %s, and yet it went from %s to %s%s", e.Job, decided, was.Status, r.Status, telling(log[:i+1]))
 			}
-			if older && o.Reason == 0 && e.Fault == nil && was.Status == r.Status && !deletedInError {
+			warned := bytesOf(t, was.Warning()) != bytesOf(t, r.Warning())
+			if older && o.Reason == 0 && o.Transition == nil && was.Status == r.Status && !deletedInError && !warned {
 				t.Fatalf("%s is older than %s, and yet it is applied%s", e.Job, decided, telling(log[:i+1]))
 			}
 		}
@@ -306,11 +328,7 @@ func place(r *sm.Resource, job string) int {
 
 // Rule 5: failed attempts make no ERROR, however many; each is counted once and kept, the newest 16 of them in full.
 func TestRule5_AttemptsAreNoError(t *testing.T) {
-	forAll(t, weather{skewed: true, repeats: true, attempts: true, events: 40, jobs: 2}, func(t *rapid.T, log []sm.Event) {
-		log = slices.DeleteFunc(log, func(e sm.Event) bool { return e.Phase == sm.PhaseFailed })
-		for i := range log {
-			log[i] = arriving(log[i], i+1)
-		}
+	forAll(t, weather{skewed: true, repeats: true, attempts: true, endless: true, events: 40, jobs: 2}, func(t *rapid.T, log []sm.Event) {
 		r, outcomes := replay(log)
 		failures := map[string]map[uint64]bool{}
 		for i, e := range log {

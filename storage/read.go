@@ -12,23 +12,48 @@ import (
 // view is a look at one committed state.
 type view struct {
 	tx *bbolt.Tx
-
-	ids, hot, cold, jobs, history, faults, lists, errors, relations *bbolt.Bucket
+	*opened
 }
+
+// opened are the buckets that views read, each opened when it is first used: it costs as much as a record, and most
+// reads need few of them.
+type opened struct {
+	tenants, ids, hot, cold, jobs, history, faults, lists, errors, relations lazyBucket
+}
+
+type lazyBucket struct {
+	tx     *bbolt.Tx
+	name   []byte
+	bucket *bbolt.Bucket // nil: not opened yet
+}
+
+func (l *lazyBucket) open() *bbolt.Bucket {
+	if l.bucket == nil {
+		l.bucket = l.tx.Bucket(l.name)
+	}
+	return l.bucket
+}
+
+// Get is as that of a bucket.
+func (l *lazyBucket) Get(key []byte) []byte { return l.open().Get(key) }
+
+// Cursor is as that of a bucket.
+func (l *lazyBucket) Cursor() *bbolt.Cursor { return l.open().Cursor() }
 
 func (db *DB) view(look func(v view) error) error {
 	return db.bolt.View(func(tx *bbolt.Tx) error {
-		return look(view{
-			tx: tx, ids: tx.Bucket(bucketIDs), hot: tx.Bucket(bucketHot), cold: tx.Bucket(bucketCold), jobs: tx.Bucket(bucketJobs),
-			history: tx.Bucket(bucketHistory), faults: tx.Bucket(bucketFaults), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
-			relations: tx.Bucket(bucketRelations),
-		})
+		lazy := func(name []byte) lazyBucket { return lazyBucket{tx: tx, name: name} }
+		return look(view{tx, &opened{
+			tenants: lazy(bucketTenants), ids: lazy(bucketIDs), hot: lazy(bucketHot), cold: lazy(bucketCold), jobs: lazy(bucketJobs),
+			history: lazy(bucketHistory), faults: lazy(bucketFaults), lists: lazy(bucketLists), errors: lazy(bucketErrors),
+			relations: lazy(bucketRelations),
+		}})
 	})
 }
 
 // tenant is the number of a tenant, 0 for one that has no resources.
 func (v view) tenant(name string) uint32 {
-	if n := v.tx.Bucket(bucketTenants).Get([]byte(name)); len(n) == 4 {
+	if n := v.tenants.Get([]byte(name)); len(n) == 4 {
 		return binary.BigEndian.Uint32(n)
 	}
 	return 0
@@ -48,11 +73,21 @@ func (v view) number(key sm.Key) uint64 {
 
 func (v view) resource(number uint64) (sm.Resource, error) {
 	key := numberKey(number)
-	r, _, err := decodeResource(v.hot.Get(key), v.cold.Get(key), v.jobs.Get(key), loader(v.faults, number))
+	r, _, err := decodeResource(v.hot.Get(key), v.cold.Get(key), v.jobs.Get(key), v.loader(number))
 	if err != nil {
 		return r, fmt.Errorf("resource %d: %w", number, err)
 	}
 	return r, nil
+}
+
+// loader finds the faults of a resource.
+func (v view) loader(number uint64) faultLoader {
+	return func(ref faultRef) (*sm.Fault, error) {
+		if ref.sequence == 0 {
+			return nil, nil
+		}
+		return loader(v.faults.open(), number)(ref)
+	}
 }
 
 // Resource returns one resource, or [sm.ErrNotFound].
@@ -72,7 +107,7 @@ func (db *DB) Resource(key sm.Key) (r sm.Resource, err error) {
 func (db *DB) Find(kind sm.Kind, id string) (all []sm.Resource, err error) {
 	err = db.view(func(v view) error {
 		var numbers []uint64
-		eachPrefix(v.ids, idPrefix(kind, id), func(_, n []byte) { numbers = append(numbers, binary.BigEndian.Uint64(n)) })
+		eachPrefix(v.ids.open(), idPrefix(kind, id), func(_, n []byte) { numbers = append(numbers, binary.BigEndian.Uint64(n)) })
 		for _, n := range numbers {
 			r, err := v.resource(n)
 			if err != nil {
@@ -103,8 +138,8 @@ func (db *DB) History(key sm.Key) (rows []sm.Transition, cut uint64, err error) 
 }
 
 func (v view) transitions(number uint64) (rows []sm.Transition, err error) {
-	load := loader(v.faults, number)
-	eachPrefix(v.history, numberKey(number), func(k, record []byte) {
+	load := v.loader(number)
+	eachPrefix(v.history.open(), numberKey(number), func(k, record []byte) {
 		t, failed := decodeTransition(binary.BigEndian.Uint64(k[8:]), record, load)
 		if failed != nil && err == nil {
 			err = fmt.Errorf("resource %d: %w", number, failed)
