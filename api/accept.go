@@ -1,57 +1,111 @@
 package api
 
-import "strings"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
 var jsonTypes = []string{"application/json"}
+
+// suffixes at the end of a path ask for a type more plainly than any header can.
+var suffixes = []struct{ suffix, contentType string }{
+	{".json", "application/json"},
+	{".xml", "application/xml"},
+}
+
+var varyAccept = []string{"Accept"}
+
+// chooseType finds the type of the answers of a mount that speaks JSON and XML, errors included: the one that the
+// suffix of the path names, which is taken off, else the one that the client likes best.
+func (c *call) chooseType(path []string) {
+	c.w.Header()["Vary"] = varyAccept
+	c.contentType = bySuffix(path)
+	if c.contentType == "" {
+		c.contentType = bestType(c.r.Header["Accept"], c.mount.types)
+	}
+	c.xml = strings.HasSuffix(c.contentType, "xml")
+}
+
+// bySuffix takes the suffix off the end of the path and returns its type, "" where there is none.
+func bySuffix(path []string) string {
+	last := len(path) - 1
+	if last < 0 {
+		return ""
+	}
+	for _, s := range suffixes {
+		if name, ok := strings.CutSuffix(path[last], s.suffix); ok && name != "" {
+			path[last] = name
+			return s.contentType
+		}
+	}
+	return ""
+}
 
 // accepts tells whether a client that sent these Accept headers takes one of the types. A type */* stands for
 // whatever it asks for.
 func accepts(headers []string, types []string) bool {
-	if len(headers) == 0 || types[0] == "*/*" {
-		return true
+	return types[0] == "*/*" || bestType(headers, types) != ""
+}
+
+// bestType is the one of the types that a client which sent these Accept headers likes best, of equals the first. It is
+// "" where it takes none of them.
+func bestType(headers []string, types []string) (best string) {
+	if len(headers) == 0 {
+		return types[0]
 	}
-	said := false
+	ranges := parseAccept(headers)
+	if len(ranges) == 0 {
+		return types[0]
+	}
+	most := 0.0
+	for _, t := range types {
+		if q := quality(ranges, t); q > most {
+			best, most = t, q
+		}
+	}
+	return best
+}
+
+// mediaRange is an item of an Accept header.
+type mediaRange struct {
+	pattern string // type/subtype, type/* or */*
+	quality float64
+}
+
+func parseAccept(headers []string) (ranges []mediaRange) {
 	for _, header := range headers {
 		for item := range strings.SplitSeq(header, ",") {
-			item = strings.TrimSpace(item)
-			if item == "" {
-				continue
-			}
-			said = true
-			if takes(item, types) {
-				return true
+			pattern, parameters, _ := strings.Cut(item, ";")
+			if pattern = strings.ToLower(strings.TrimSpace(pattern)); pattern != "" {
+				ranges = append(ranges, mediaRange{pattern, qualityOf(parameters)})
 			}
 		}
 	}
-	return !said
+	return ranges
 }
 
-// takes tells whether one item of an Accept header matches one of the types.
-func takes(item string, types []string) bool {
-	accepted, parameters, _ := strings.Cut(item, ";")
-	if refused(parameters) {
-		return false
-	}
-	accepted = strings.ToLower(strings.TrimSpace(accepted))
-	if accepted == "*/*" {
-		return true
-	}
-	family, all := strings.CutSuffix(accepted, "*")
-	for _, t := range types {
-		if accepted == t || all && strings.HasSuffix(family, "/") && strings.HasPrefix(t, family) {
-			return true
-		}
-	}
-	return false
-}
-
-// refused tells whether the parameters of an item say q=0.
-func refused(parameters string) bool {
+// qualityOf reads the q among an item's parameters. One that is no number is taken for 1, as if it were not there.
+func qualityOf(parameters string) float64 {
 	for p := range strings.SplitSeq(parameters, ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
-		if strings.EqualFold(strings.TrimSpace(name), "q") {
-			return strings.Trim(strings.TrimSpace(value), "0.") == ""
+		if !strings.EqualFold(strings.TrimSpace(name), "q") {
+			continue
+		}
+		if q, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil {
+			return q
 		}
 	}
-	return false
+	return 1
+}
+
+// quality is that of the range which says most precisely that it means the type; 0 where none does.
+func quality(ranges []mediaRange, contentType string) float64 {
+	family, _, _ := strings.Cut(contentType, "/")
+	for _, pattern := range [...]string{contentType, family + "/*", "*/*"} {
+		if i := slices.IndexFunc(ranges, func(r mediaRange) bool { return r.pattern == pattern }); i >= 0 {
+			return ranges[i].quality
+		}
+	}
+	return 0
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 type caller struct {
 	tenant string // "": all tenants
 	admin  bool
+	token  *Token // that was shown; nil: none was asked for
 }
 
 // everyone is the rule without tokens: whoever reaches the API is an administrator.
@@ -30,12 +32,18 @@ type call struct {
 	began  time.Time
 	mount  *mount
 	caller caller
+	denied error      // why the caller is nobody: only what is open to everybody is answered
+	open   bool       // its route is for everybody
+	inside bool       // the gate has let it in
 	args   [2]string  // what the placeholders of the route stand for
 	params url.Values // of the query
 
 	tenant  string // that the path names, or ""
 	root    string // the address of the mount's version, without a slash at its end
 	version int    // the minor of the compute microversion that was asked for
+
+	contentType string // of the answer where the mount has types, "": none that the client takes
+	xml         bool   // it is XML
 
 	streams bool // it is open for as long as the client likes
 
@@ -80,17 +88,19 @@ func newRequestID() string {
 	return string(id)
 }
 
-// announce sets the headers that every answer has. The position is read before the data, so that the data is
+// announce sets the headers that every answer has. The position is for those who may ask, and is read before the data, so that the data is
 // never older than it says.
 func (c *call) announce() {
 	c.values[0] = c.id
-	c.values[1] = string(appendPosition(make([]byte, 0, 64), c.h.store.Position()))
 	head := c.w.Header()
 	head["X-Openstack-Request-Id"] = c.values[0:1:1]
 	if c.mount.requestID != "" {
 		head[c.mount.requestID] = c.values[0:1:1]
 	}
-	head["X-Faultd-Position"] = c.values[1:2:2]
+	if c.denied == nil {
+		c.values[1] = string(appendPosition(make([]byte, 0, 64), c.h.store.Position()))
+		head["X-Faultd-Position"] = c.values[1:2:2]
+	}
 	head["X-Content-Type-Options"] = nosniff
 }
 
@@ -122,6 +132,12 @@ func (c *call) json(body []byte) error {
 	return nil
 }
 
+// document replies with a body of the type that was chosen.
+func (c *call) document(body []byte) error {
+	c.reply(http.StatusOK, c.contentType, body)
+	return nil
+}
+
 // fail replies with what went wrong, in the mount's dialect.
 func (c *call) fail(err error) {
 	p := c.problem(err)
@@ -132,10 +148,20 @@ func (c *call) fail(err error) {
 	if p.allow != "" {
 		head["Allow"] = []string{p.allow}
 	}
+	if p.status == http.StatusUnauthorized {
+		head["Www-Authenticate"] = []string{`Bearer realm="faultd"`}
+	}
 	if p.retry > 0 {
 		head["Retry-After"] = []string{strconv.Itoa(p.retrySeconds())}
 	}
-	f := c.mount.fault(p, c.id, time.Now())
+	say := c.mount.fault
+	if c.xml {
+		say = c.mount.faultXML
+	}
+	f := say(p, c.id, time.Now())
+	if c.mount.types != nil {
+		f.contentType = cmp.Or(c.contentType, c.mount.types[0]) + "; charset=UTF-8"
+	}
 	c.reply(f.status, f.contentType, f.body)
 }
 
@@ -144,10 +170,19 @@ func (c *call) finish() {
 	if v := recover(); v != nil {
 		c.rescue(v)
 	}
+	c.h.gate.leave(c)
 	c.h.metrics.requests.WithLabelValues(c.mount.name, strconv.Itoa(c.w.status)).Inc()
 	if !c.streams {
 		c.mount.seconds.Observe(time.Since(c.began).Seconds())
 	}
+}
+
+// unlessDenied is the error of a request, or why its caller is nobody: who is not let in is not told what there is.
+func (c *call) unlessDenied(err error) error {
+	if err != nil && c.denied != nil && !c.open {
+		return c.denied
+	}
+	return err
 }
 
 // rescue answers for a handler that panicked. Where part of the answer is out already, the connection is

@@ -6,19 +6,19 @@ import (
 	sm "faultd/statemachine"
 )
 
-// computeTypes are the media types of the compute mount.
-var computeTypes = []string{"application/json", "application/vnd.openstack.compute+json"}
+// computeTypes are the media types of the compute mount; of those that a client likes as much, the first is taken.
+var computeTypes = []string{"application/json", "application/vnd.openstack.compute+json", "application/xml", "application/vnd.openstack.compute+xml"}
 
 // computeServed are the paths below a version, and a tenant, that are answered.
 var computeServed = routes{
-	to("servers", computeList(sm.Server, false), computeTypes...),
-	to("servers/detail", computeList(sm.Server, true), computeTypes...),
-	to("servers/{}", computeShow(sm.Server), computeTypes...),
-	to("servers/{}/os-instance-actions", listActions, computeTypes...),
-	to("servers/{}/os-instance-actions/{}", showAction, computeTypes...),
-	to("images", computeList(sm.Image, false), computeTypes...),
-	to("images/detail", computeList(sm.Image, true), computeTypes...),
-	to("images/{}", computeShow(sm.Image), computeTypes...),
+	to("servers", computeList(sm.Server, false)),
+	to("servers/detail", computeList(sm.Server, true)),
+	to("servers/{}", computeShow(sm.Server)),
+	to("servers/{}/os-instance-actions", listActions),
+	to("servers/{}/os-instance-actions/{}", showAction),
+	to("images", computeList(sm.Image, false)),
+	to("images/detail", computeList(sm.Image, true)),
+	to("images/{}", computeShow(sm.Image)),
 }
 
 // Paths that the Compute API has and a tracker that is read only does not: what lies below a server or an image,
@@ -58,8 +58,8 @@ var computeRoutes, computeCollections = func() (routes, map[string]bool) {
 }()
 
 var (
-	computeVersions = to("", listVersions, computeTypes...)
-	computeVersion  = to("", showVersion, computeTypes...)
+	computeVersions = to("", listVersions).openTo(everybody)
+	computeVersion  = to("", showVersion).openTo(everybody)
 )
 
 // serveCompute takes the version and the tenant off a path before it routes the rest.
@@ -105,17 +105,20 @@ func computeShow(kind sm.Kind) handler {
 		if err != nil {
 			return err
 		}
+		if c.xml {
+			return c.document(oneXML(name, &r, c.look()))
+		}
 		body := appendName(append(make([]byte, 0, 1024), '{'), name.one)
-		return c.json(append(name.render(body, &r, c.look()), '}'))
+		return c.document(append(name.render(body, &r, c.look()), '}'))
 	}
 }
 
 // computeList answers with a page of resources.
 func computeList(kind sm.Kind, detail bool) handler {
 	name := computeNames[kind]
-	render := appendBrief
+	render, renderXML := appendBrief, appendBriefXML
 	if detail {
-		render = name.render
+		render, renderXML = name.render, name.renderXML
 	}
 	return func(c *call) error {
 		q, err := c.computeQuery(kind)
@@ -126,25 +129,34 @@ func computeList(kind sm.Kind, detail bool) handler {
 		if err != nil {
 			return c.markerError(err)
 		}
-		look := c.look()
-		body := append(appendName(append(make([]byte, 0, 64+len(page)*512), '{'), name.many), '[')
-		for i := range page {
-			if i > 0 {
-				body = append(body, ',')
-			}
-			body = render(body, &page[i], look)
-		}
-		body = append(body, ']')
+		next := ""
 		if len(page) == q.Limit {
-			next, err := c.next(&page[len(page)-1], q.Tenant)
-			if err != nil {
+			if next, err = c.next(&page[len(page)-1], q.Tenant); err != nil {
 				return err
 			}
-			body = append(appendName(body, name.many+"_links"), '[')
-			body = append(appendLink(body, "next", next), ']')
 		}
-		return c.json(append(body, '}'))
+		if c.xml {
+			return c.document(pageXML(name, page, renderXML, next, c.look()))
+		}
+		return c.document(pageJSON(name, page, render, next, c.look()))
 	}
+}
+
+// pageJSON is the document of a list; next is the address of the page behind it, or "".
+func pageJSON(name *computeName, page []sm.Resource, render renderer, next string, l *look) []byte {
+	body := append(appendName(append(make([]byte, 0, 64+len(page)*512), '{'), name.many), '[')
+	for i := range page {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = render(body, &page[i], l)
+	}
+	body = append(body, ']')
+	if next != "" {
+		body = append(appendName(body, name.many+"_links"), '[')
+		body = append(appendLink(body, "next", next), ']')
+	}
+	return append(body, '}')
 }
 
 // computeQuery reads what a list of the Compute API can be asked for.

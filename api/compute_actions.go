@@ -125,6 +125,9 @@ func listActions(c *call) error {
 	if err != nil {
 		return err
 	}
+	if c.xml {
+		return c.document(actionsXML(&r, all))
+	}
 	body := append(appendName([]byte{'{'}, "instanceActions"), '[')
 	for i := range all {
 		if i > 0 {
@@ -132,7 +135,7 @@ func listActions(c *call) error {
 		}
 		body = append(appendAction(append(body, '{'), &r, &all[i]), '}')
 	}
-	return c.json(append(body, ']', '}'))
+	return c.document(append(body, ']', '}'))
 }
 
 // showAction answers with the newest action of that request.
@@ -146,6 +149,9 @@ func showAction(c *call) error {
 		return &problem{status: http.StatusNotFound,
 			message: "Action for request_id " + sm.Clip(c.args[1], maxName) + " on instance " + r.ID + " not found"}
 	}
+	if c.xml {
+		return c.document(actionXML(&r, &all[i], c.admin()))
+	}
 	body := append(appendName([]byte{'{'}, "instanceAction"), '{')
 	body = appendAction(body, &r, &all[i])
 	body = append(appendName(body, "events"), '[')
@@ -153,9 +159,9 @@ func showAction(c *call) error {
 		if n > 0 {
 			body = append(body, ',')
 		}
-		body = appendActionEvent(body, &all[i], n, c.admin())
+		body = appendActionEvent(body, &r, &all[i], n, c.admin())
 	}
-	return c.json(append(body, ']', '}', '}'))
+	return c.document(append(body, ']', '}', '}'))
 }
 
 func appendAction(dst []byte, r *sm.Resource, a *instanceAction) []byte {
@@ -174,11 +180,30 @@ func appendAction(dst []byte, r *sm.Resource, a *instanceAction) []byte {
 	return appendText(dst, "user_id", r.User)
 }
 
+// eventName is Nova's name for each step of the action.
+func (a *instanceAction) eventName() string {
+	return "compute_" + strings.ReplaceAll(a.action.String(), "-", "_") + "_instance"
+}
+
+// fault is what went wrong in a step, in the form in which a request would have ended in it.
+func (a *instanceAction) fault(r *sm.Resource, f *sm.Fault, admin bool) xmlFault {
+	var meanwhile []sm.Action
+	for i := range r.Jobs {
+		j := &r.Jobs[i]
+		itself := j.ID == a.job && j.Action == a.action
+		if !itself && j.Began <= f.Created && (j.Ended == 0 || j.Ended >= f.Created) {
+			meanwhile = append(meanwhile, j.Action)
+		}
+	}
+	element := asyncElement(f.Code, a.action, sm.Diagnose(r, a.action, f, false).Cause, meanwhile)
+	return xmlFault{element: element, namespace: computeNamespace, code: f.Code, message: f.Message, details: details(f, admin)}
+}
+
 // appendActionEvent appends a step. What went wrong is shown as far as the reader may know: the message, and for
-// administrators what lies behind an internal error.
-func appendActionEvent(dst []byte, a *instanceAction, n int, admin bool) []byte {
+// administrators what lies behind an internal error. Nova has no member fault.
+func appendActionEvent(dst []byte, r *sm.Resource, a *instanceAction, n int, admin bool) []byte {
 	e := &a.events[n]
-	dst = appendText(append(dst, '{'), "event", "compute_"+strings.ReplaceAll(a.action.String(), "-", "_")+"_instance")
+	dst = appendText(append(dst, '{'), "event", a.eventName())
 	dst = appendTime(dst, "start_time", e.start, zoneless)
 	dst = appendTime(dst, "finish_time", e.finish, zoneless)
 	dst = appendTextOrNull(dst, "result", e.result)
@@ -187,5 +212,10 @@ func appendActionEvent(dst []byte, a *instanceAction, n int, admin bool) []byte 
 		message, traceback = e.fault.Message, details(e.fault, admin)
 	}
 	dst = appendTextOrNull(dst, "details", message)
-	return append(appendTextOrNull(dst, "traceback", traceback), '}')
+	dst = appendTextOrNull(dst, "traceback", traceback)
+	if e.fault != nil {
+		f := a.fault(r, e.fault, admin)
+		dst = append(f.appendJSON(append(appendName(dst, "fault"), '{')), '}')
+	}
+	return append(dst, '}')
 }

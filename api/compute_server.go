@@ -116,9 +116,10 @@ func appendFaultMembers(dst []byte, f *sm.Fault, admin bool) []byte {
 	return dst
 }
 
-// details are those of a fault that the reader may see: what lies behind an internal error is for administrators.
+// details are those of a fault that the reader may see: what lies behind an internal error is for administrators. A
+// fault that lists those of providers may hold such a thing whatever its own code; each provider shows its part.
 func details(f *sm.Fault, admin bool) string {
-	if f.Code == 500 && !admin {
+	if (f.Code == 500 || f.Summary) && !admin {
 		return ""
 	}
 	return f.Details
@@ -161,20 +162,21 @@ type computeName struct {
 	one, many string
 	path      string // of the collection, with a slash behind it
 	title     string // at the beginning of a sentence
-	render    func(dst []byte, r *sm.Resource, l *look) []byte
+
+	render, renderXML renderer
 }
 
 var computeNames = map[sm.Kind]*computeName{
-	sm.Server: {one: "server", many: "servers", path: "servers/", title: "Instance", render: appendServer},
-	sm.Image:  {one: "image", many: "images", path: "images/", title: "Image", render: appendImage},
+	sm.Server: {one: "server", many: "servers", path: "servers/", title: "Instance", render: appendServer, renderXML: appendServerXML},
+	sm.Image:  {one: "image", many: "images", path: "images/", title: "Image", render: appendImage, renderXML: appendImageXML},
 }
 
 // look is how the caller sees compute resources.
 func (c *call) look() *look {
-	tenant := ""
-	if c.tenant != "" {
-		tenant = c.tenant + "/"
-	}
 	bookmark := c.root[:strings.LastIndexByte(c.root, '/')+1]
-	return &look{self: c.root + "/" + tenant, bookmark: bookmark + tenant, admin: c.admin(), version: c.version}
+	l := &look{self: c.root + "/", bookmark: bookmark, admin: c.admin(), version: c.version}
+	if c.tenant != "" {
+		l.self, l.bookmark = c.root+"/"+c.tenant+"/", bookmark+c.tenant+"/"
+	}
+	return l
 }

@@ -40,12 +40,18 @@ type mediaType struct {
 var versionDocuments = map[string]*versionDocument{
 	"v2": {
 		ID: "v2.0", Status: "SUPPORTED", Updated: "2011-01-21T11:33:21Z",
-		MediaTypes: []mediaType{{"application/json", "application/vnd.openstack.compute+json;version=2"}},
+		MediaTypes: []mediaType{
+			{"application/xml", "application/vnd.openstack.compute+xml;version=2"},
+			{"application/json", "application/vnd.openstack.compute+json;version=2"},
+		},
 	},
 	"v2.1": {
 		ID: "v2.1", Status: "CURRENT", Updated: "2013-07-23T11:33:21Z",
 		Version: "2." + strconv.Itoa(maxMicroversion), MinVersion: "2." + strconv.Itoa(minMicroversion),
-		MediaTypes: []mediaType{{"application/json", "application/vnd.openstack.compute+json;version=2.1"}},
+		MediaTypes: []mediaType{
+			{"application/xml", "application/vnd.openstack.compute+xml;version=2.1"},
+			{"application/json", "application/vnd.openstack.compute+json;version=2.1"},
+		},
 	},
 }
 
@@ -58,6 +64,9 @@ func listVersions(c *call) error {
 		d.Links = []versionLink{{Rel: "self", Href: c.host() + "/compute/" + segment + "/"}}
 		all = append(all, d)
 	}
+	if c.xml {
+		return c.document(versionsXML(all))
+	}
 	return c.marshal(map[string]any{"versions": all})
 }
 
@@ -69,6 +78,10 @@ func showVersion(c *call) error {
 		{Rel: "self", Href: c.look().self},
 		{Rel: "describedby", Href: "https://docs.openstack.org/api-ref/compute/", Type: "text/html"},
 	}
+	if c.xml {
+		body := appendRoot(nil, "version", versionNamespace)
+		return c.document(appendVersionXML(body, &d))
+	}
 	return c.marshal(map[string]any{"version": d})
 }
 
@@ -77,7 +90,37 @@ func (c *call) marshal(v any) error {
 	if err != nil {
 		return err
 	}
-	return c.json(body)
+	return c.document(body)
+}
+
+func versionsXML(all []versionDocument) []byte {
+	dst := append(appendRoot(nil, "versions", versionNamespace), '>')
+	for i := range all {
+		dst = appendVersionXML(append(dst, "<version"...), &all[i])
+	}
+	return appendEnd(dst, "versions")
+}
+
+// appendVersionXML appends a version from where its attributes stand to its end tag.
+func appendVersionXML(dst []byte, d *versionDocument) []byte {
+	dst = appendAttribute(dst, "id", d.ID)
+	dst = appendAttribute(dst, "status", d.Status)
+	if d.Version != "" {
+		dst = appendAttribute(appendAttribute(dst, "version", d.Version), "min_version", d.MinVersion)
+	}
+	dst = append(appendAttribute(dst, "updated", d.Updated), '>')
+	if len(d.MediaTypes) > 0 {
+		dst = append(dst, "<media-types>"...)
+		for _, m := range d.MediaTypes {
+			dst = appendAttribute(append(dst, "<media-type"...), "base", m.Base)
+			dst = append(appendAttribute(dst, "type", m.Type), '/', '>')
+		}
+		dst = appendEnd(dst, "media-types")
+	}
+	for _, l := range d.Links {
+		dst = appendAtomLink(dst, l.Rel, l.Type, l.Href)
+	}
+	return appendEnd(dst, "version")
 }
 
 // negotiate reads the microversion that is asked for and says in the answer which one it is.
@@ -100,7 +143,7 @@ func (c *call) negotiate() error {
 var microversions = func() (all [maxMicroversion + 1][3]string) {
 	for minor := range all {
 		version := "2." + strconv.Itoa(minor)
-		all[minor] = [3]string{"compute " + version, version, "OpenStack-API-Version, X-OpenStack-Nova-API-Version"}
+		all[minor] = [3]string{"compute " + version, version, "Accept, OpenStack-API-Version, X-OpenStack-Nova-API-Version"}
 	}
 	return all
 }()
@@ -115,7 +158,7 @@ func (c *call) askedMicroversion() string {
 			}
 		}
 	}
-	return c.r.Header.Get("X-OpenStack-Nova-API-Version")
+	return c.r.Header.Get("X-Openstack-Nova-Api-Version")
 }
 
 // parseMicroversion returns the minor of a version 2.x.

@@ -64,13 +64,17 @@ func (f *fake) Summary(string) map[sm.Kind]map[sm.Status]uint64 {
 	return map[sm.Kind]map[sm.Status]uint64{sm.Server: {sm.Error: 3}}
 }
 
+func (f *fake) Messages(string, uint64, int) ([]sm.Change, error) { return nil, f.read() }
+
 func (f *fake) Rejected(uint64, int) ([]sm.Rejection, error) { return nil, f.read() }
 
 func (f *fake) Position() sm.Position {
 	return sm.Position{Stream: "JOBS", Epoch: 1_000_000_001, Sequence: 42}
 }
 
-func (f *fake) Counters() sm.Counters { return sm.Counters{} }
+func (f *fake) State() (sm.Position, sm.Counters, uint64) { return f.Position(), sm.Counters{}, 0 }
+
+func (f *fake) Groups(string, int) ([]sm.Group, error) { return nil, f.read() }
 
 func (f *fake) Changed() <-chan struct{} { return f.changed }
 

@@ -13,34 +13,6 @@ import (
 
 func contains(s, part string) bool { return strings.Contains(s, part) }
 
-func TestComputeFault_Elements(t *testing.T) {
-	now := time.Date(2010, 8, 1, 0, 0, 0, 0, time.UTC)
-	for _, c := range []struct {
-		problem problem
-		status  int
-		want    string
-	}{
-		{problem{status: 400, message: "m"}, 400, `{"badRequest":{"code":400,"message":"m"}}`},
-		{problem{status: 401, message: "m"}, 401, `{"unauthorized":{"code":401,"message":"m"}}`},
-		{problem{status: 403, message: "m"}, 403, `{"forbidden":{"code":403,"message":"m"}}`},
-		{problem{status: 404, message: "m"}, 404, `{"itemNotFound":{"code":404,"message":"m"}}`},
-		{problem{status: 405, message: "m"}, 405, `{"badMethod":{"code":405,"message":"m"}}`},
-		{problem{status: 406, message: "m"}, 406, `{"computeFault":{"code":406,"message":"m"}}`},
-		{problem{status: 409, message: "m"}, 409, `{"conflictingRequest":{"code":409,"message":"m"}}`},
-		{problem{status: 415, message: "m"}, 415, `{"badMediaType":{"code":415,"message":"m"}}`},
-		{problem{status: 429, message: "m", retry: 1500 * time.Millisecond}, 413,
-			`{"overLimit":{"code":413,"message":"m","retryAt":"2010-08-01T00:00:02Z"}}`},
-		{problem{status: 500, message: "m"}, 500, `{"computeFault":{"code":500,"message":"m"}}`},
-		{problem{status: 501, message: "m"}, 501, `{"notImplemented":{"code":501,"message":"m"}}`},
-		{problem{status: 503, message: "m"}, 503, `{"serviceUnavailable":{"code":503,"message":"m"}}`},
-	} {
-		got := computeFault(&c.problem, "req-1", now)
-		if got.status != c.status || string(got.body) != c.want || got.contentType != "application/json" {
-			t.Errorf("%d: got %d %s %s, want %d %s", c.problem.status, got.status, got.contentType, got.body, c.status, c.want)
-		}
-	}
-}
-
 func TestOwnFault_IsAProblemDocument(t *testing.T) {
 	got := ownFault(&problem{status: 404, message: "no \"x\""}, "req-1", time.Time{})
 	want := `{"type":"about:blank","title":"Not Found","status":404,"detail":"no \"x\"","request_id":"req-1"}`

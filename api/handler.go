@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,10 +26,21 @@ type Store interface {
 	History(key sm.Key) (rows []sm.Transition, cut uint64, err error)
 	// Summary leaves out what is 0; the tenant "" stands for all.
 	Summary(tenant string) map[sm.Kind]map[sm.Status]uint64
+	// Messages returns the transitions that brought a fault, the newest first, those before a sequence, or from the
+	// newest for 0; the tenant "" stands for all.
+	Messages(tenant string, before uint64, limit int) ([]sm.Change, error)
 	// Rejected returns the newest first, those before a sequence, or from the newest for 0.
 	Rejected(before uint64, limit int) ([]sm.Rejection, error)
+	// NewestExport is the newest COMPLETED export of a backup, or false where there is none.
+	NewestExport(tenant, backupID string) (sm.Resource, bool, error)
+	// SharedVault tells whether another agent on another host writes to the resource's vault.
+	SharedVault(r *sm.Resource) bool
+	// Groups returns the groups of faults behind the one with that fingerprint, or from the first for "". It returns
+	// [sm.ErrUnknownMarker].
+	Groups(marker string, limit int) ([]sm.Group, error)
 	Position() sm.Position
-	Counters() sm.Counters
+	// State is the position with the counters up to it, and the hash of all that the log came to.
+	State() (p sm.Position, n sm.Counters, hash uint64)
 	// Changed is closed at the next commit.
 	Changed() <-chan struct{}
 	// Changes returns transitions behind a sequence, the oldest first, or false where they are not all known.
@@ -56,8 +68,13 @@ type Config struct {
 	Registry *prometheus.Registry // nil: one of its own; a registry serves one Handler
 	Done     <-chan struct{}      // closed at shutdown: streams end then; nil: never
 
-	StateHash  func() string // nil: /v1/position has no state_hash
+	Tokens []Token // that are taken; nil: whoever reaches the API is an administrator
+	Limits Limits
+
+	Retention  time.Duration // how long the store keeps history; 0: for ever
+	Machine    string        // version of the rules; with Retention it is the policy, under which alone state hashes compare
 	MaxStreams int           // followers of /v1/stream at a time; 0: DefaultMaxStreams
+	ReadLimit  time.Duration // how long backup management may read for an answer; 0: DefaultReadLimit
 }
 
 // Handler is the whole API. It may serve any number of requests at a time.
@@ -66,14 +83,18 @@ type Handler struct {
 	health     func() Health
 	log        zerolog.Logger
 	done       <-chan struct{}
-	stateHash  func() string
+	retention  time.Duration // 0: for ever
+	machine    string        // version of the rules
 	identify   func(*http.Request) (caller, error)
+	tokens     atomic.Pointer[[]Token] // what byToken looks at
+	gate       gate
 	metrics    *metrics
 	mounts     map[string]*mount // by the first segment of a path
 	nowhere    *mount            // of all other paths
 	streams    chan struct{}     // holds a token for each stream that is open
 	heartbeat  time.Duration     // between two signs of life on a quiet stream
 	writeLimit time.Duration     // how long one write to a stream may take
+	readLimit  time.Duration     // how long backup management may read for an answer
 }
 
 // New makes the API. It panics if the registry has these metrics already.
@@ -87,10 +108,17 @@ func New(c Config) *Handler {
 	if c.MaxStreams == 0 {
 		c.MaxStreams = DefaultMaxStreams
 	}
+	if c.ReadLimit == 0 {
+		c.ReadLimit = DefaultReadLimit
+	}
 	h := &Handler{
-		store: c.Store, health: c.Health, log: c.Logger, done: c.Done, stateHash: c.StateHash,
-		identify: everyone, metrics: newMetrics(c.Registry, c.Store),
-		streams: make(chan struct{}, c.MaxStreams), heartbeat: 15 * time.Second, writeLimit: 10 * time.Second,
+		store: c.Store, health: c.Health, log: c.Logger, done: c.Done, retention: c.Retention, machine: c.Machine,
+		identify: everyone, gate: newGate(c.Limits), metrics: newMetrics(c.Registry, c.Store),
+		streams: make(chan struct{}, c.MaxStreams), heartbeat: 15 * time.Second, writeLimit: 10 * time.Second, readLimit: c.ReadLimit,
+	}
+	if c.Tokens != nil {
+		h.identify = h.byToken
+		h.SetTokens(c.Tokens)
 	}
 	h.mount(c.Registry)
 	return h
@@ -100,23 +128,26 @@ func New(c Config) *Handler {
 type mount struct {
 	name      string // as a metric's label
 	fault     dialect
+	faultXML  dialect                            // the same where the answer is XML; nil: the mount speaks JSON alone
+	types     []string                           // of which the mount chooses that of every answer; nil: each route says what it serves
 	serve     func(c *call, path []string) error // path is what lies below the mount
 	requestID string                             // a further header that tells the request's id, or ""
+	unlimited bool                               // no limit on requests holds here
 	seconds   prometheus.Observer
 }
 
 func (h *Handler) mount(registry *prometheus.Registry) {
 	h.mounts = map[string]*mount{
-		"":                  {name: "page", fault: ownFault, serve: alone(page)},
-		"livez":             {name: "livez", fault: ownFault, serve: alone(livez)},
-		"readyz":            {name: "readyz", fault: ownFault, serve: alone(readyz)},
-		"metrics":           {name: "metrics", fault: ownFault, serve: alone(scrape(registry))},
-		"openapi.json":      {name: "openapi", fault: ownFault, serve: alone(nil)},
-		"v1":                {name: "v1", fault: ownFault, serve: ownRoutes.serve},
-		"compute":           {name: "compute", fault: computeFault, serve: serveCompute, requestID: "X-Compute-Request-Id"},
-		"volume":            {name: "volume", fault: ownFault, serve: later},
-		"cloud-backup":      {name: "cloud-backup", fault: ownFault, serve: later},
-		"backup-management": {name: "backup-management", fault: ownFault, serve: later},
+		"":                  {name: "page", fault: ownFault, serve: alone(page, everybody)},
+		"livez":             {name: "livez", fault: ownFault, serve: alone(livez, everybody), unlimited: true},
+		"readyz":            {name: "readyz", fault: ownFault, serve: alone(readyz, everybody), unlimited: true},
+		"metrics":           {name: "metrics", fault: ownFault, serve: alone(scrape(registry), allTenants)},
+		"openapi.json":      {name: "openapi", fault: ownFault, serve: alone(openAPI, everybody)},
+		"v1":                {name: "v1", fault: ownFault, serve: serveOwn},
+		"compute":           {name: "compute", fault: computeFault, faultXML: computeFaultXML, types: computeTypes, serve: serveCompute, requestID: "X-Compute-Request-Id"},
+		"volume":            {name: "volume", fault: volumeFault, faultXML: volumeFaultXML, types: volumeTypes, serve: serveVolume},
+		"cloud-backup":      {name: "cloud-backup", fault: cloudBackupFault, serve: serveCloudBackup},
+		"backup-management": {name: "backup-management", fault: managementFault, serve: serveManagement},
 	}
 	h.nowhere = &mount{name: "none", fault: ownFault, serve: func(*call, []string) error { return notFound }}
 	h.nowhere.seconds = h.metrics.seconds.WithLabelValues(h.nowhere.name)
@@ -124,9 +155,6 @@ func (h *Handler) mount(registry *prometheus.Registry) {
 		m.seconds = h.metrics.seconds.WithLabelValues(m.name)
 	}
 }
-
-// later is a mount that is not served yet.
-func later(*call, []string) error { return notImplemented }
 
 // ServeHTTP answers one request, whatever it is.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -138,10 +166,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{h: h, r: r, mount: m, id: newRequestID(), began: time.Now()}
 	c.w.ResponseWriter = w
 	defer c.finish()
+	c.caller, c.denied = h.identify(r)
 	c.announce()
-	var err error
-	if c.caller, err = h.identify(r); err == nil {
-		err = m.serve(c, path[1:])
+	if m.types != nil {
+		c.chooseType(path[1:])
+	}
+	err := h.gate.enter(c)
+	if err == nil {
+		err = c.unlessDenied(m.serve(c, path[1:]))
 	}
 	if err != nil {
 		c.fail(err)

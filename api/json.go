@@ -87,7 +87,7 @@ func appendNumber[N ~int | ~int64 | ~uint64](dst []byte, name string, n N) []byt
 
 // The forms in which times are shown.
 const (
-	seconds  = "2006-01-02T15:04:05Z"       // Compute: gophercloud reads nothing without a zone
+	seconds  = time.RFC3339                 // Compute: gophercloud reads nothing without a zone
 	zoneless = "2006-01-02T15:04:05.000000" // instance actions: gophercloud reads nothing with one
 	precise  = time.RFC3339Nano             // our own
 )

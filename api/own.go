@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/base64"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,13 +15,13 @@ var ownRoutes = routes{
 	to("resources/{}/{}", showResource),
 	to("resources/{}/{}/history", showHistory),
 	to("faults", listFaults),
-	to("faults/groups", nil),
+	to("faults/groups", listGroups).openTo(operators),
 	to("summary", showSummary),
-	to("rejected", listRejected),
-	to("position", showPosition),
+	to("rejected", listRejected).openTo(operators),
+	to("position", showPosition).openTo(administrators),
 	to("stream", followChanges, "text/event-stream"),
-	to("hooks/**", nil),
-	to("snapshot", nil),
+	to("hooks/**", nil).openTo(operators),
+	to("snapshot", nil).openTo(operators),
 }
 
 func listResources(c *call) error {
@@ -61,11 +60,13 @@ func listFaults(c *call) error {
 // resources replies with a page of resources.
 func (c *call) resources(name string, page []sm.Resource, limit int) error {
 	body := append(appendName(append(make([]byte, 0, 64+len(page)*768), '{'), name), '[')
+	shared := c.sharedVaults()
 	for i := range page {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = appendResource(body, &page[i], c.admin())
+		r := &page[i]
+		body = appendResource(body, r, diagnose(r, shared(r)), c.admin())
 	}
 	next := ""
 	if len(page) == limit {
@@ -179,7 +180,8 @@ func showResource(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.json(appendResource(make([]byte, 0, 1024), &r, c.admin()))
+	d := diagnose(&r, c.sharedVaults()(&r))
+	return c.tagged(appendResource(make([]byte, 0, 1024), &r, d, c.admin()))
 }
 
 func showHistory(c *call) error {
@@ -199,7 +201,7 @@ func showHistory(c *call) error {
 		body = append(appendTransition(append(body, '{'), &rows[i], c.admin()), '}')
 	}
 	body = appendNumber(append(body, ']'), "cut", cut)
-	return c.json(append(body, '}'))
+	return c.tagged(append(body, '}'))
 }
 
 func showSummary(c *call) error {
@@ -261,49 +263,4 @@ func appendRejection(dst []byte, r *sm.Rejection) []byte {
 	dst = append(appendName(dst, "data"), '"')
 	dst = base64.StdEncoding.AppendEncode(dst, r.Data)
 	return append(dst, '"', '}')
-}
-
-func showPosition(c *call) error {
-	position, counters := c.standing()
-	health := c.h.health()
-	body := appendText([]byte{'{'}, "stream", position.Stream)
-	body = appendTime(body, "epoch", position.Epoch, precise)
-	body = appendNumber(body, "sequence", position.Sequence)
-	body = appendNumber(body, "lag", health.Lag)
-	body = appendText(body, "state", health.State)
-	if c.h.stateHash != nil {
-		body = appendText(body, "state_hash", c.h.stateHash())
-	}
-	body = appendCounters(append(appendName(body, "counters"), '{'), &counters)
-	body = append(appendName(append(body, '}'), "gaps"), '[', ']')
-	return c.json(append(body, '}'))
-}
-
-// standing is a position and the counters up to it. They are read one after the other, so a commit may fall between
-// them; if it does so every time, they may differ by the last one.
-func (c *call) standing() (p sm.Position, n sm.Counters) {
-	for range 100 {
-		p, n = c.h.store.Position(), c.h.store.Counters()
-		if c.h.store.Position() == p {
-			break
-		}
-	}
-	return p, n
-}
-
-func appendCounters(dst []byte, n *sm.Counters) []byte {
-	dst = appendNumber(dst, "received", n.Received)
-	dst = appendNumber(dst, "applied", n.Applied)
-	dst = appendNumber(dst, "ignored", n.Ignored)
-	dst = appendNumber(dst, "rejected", n.Rejected)
-	for _, verdict := range []sm.Verdict{sm.Ignored, sm.Rejected} {
-		dst = append(appendName(dst, verdict.String()+"_by_reason"), '{')
-		for _, reason := range sm.Reasons {
-			if reason.Verdict() == verdict && n.ByReason[reason] > 0 {
-				dst = appendNumber(dst, reason.String(), n.ByReason[reason])
-			}
-		}
-		dst = append(dst, '}')
-	}
-	return appendNumber(dst, "unknown_fields", min(n.UnknownFields, math.MaxInt64))
 }

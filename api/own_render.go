@@ -2,15 +2,19 @@ package api
 
 import sm "faultd/statemachine"
 
-// Render is a resource as /v1 shows it to an administrator: a JSON object.
-func Render(r *sm.Resource) []byte { return appendResource(make([]byte, 0, 1024), r, true) }
+// Render is a resource as /v1 shows it to an administrator: a JSON object. sharedVault is what the store tells of the
+// resource's vault; its diagnosis depends on it.
+func Render(r *sm.Resource, sharedVault bool) []byte {
+	return appendResource(make([]byte, 0, 1024), r, diagnose(r, sharedVault), true)
+}
 
 // RenderFault is a fault as /v1 shows it to an administrator: a JSON object.
 func RenderFault(f *sm.Fault) []byte {
 	return append(appendOwnFaultMembers([]byte{'{'}, f, true), '}')
 }
 
-func appendResource(dst []byte, r *sm.Resource, admin bool) []byte {
+// appendResource appends a resource and, beside its fault, what is thought of that; d is nil where there is none.
+func appendResource(dst []byte, r *sm.Resource, d *sm.Diagnosis, admin bool) []byte {
 	dst = appendKey(append(dst, '{'), &r.Key)
 	if r.User != "" {
 		dst = appendText(dst, "user_id", r.User)
@@ -29,7 +33,7 @@ func appendResource(dst []byte, r *sm.Resource, admin bool) []byte {
 	if j := r.Job(); j != nil {
 		dst = appendJob(dst, j, admin)
 	}
-	dst = appendOwnFault(dst, "fault", r.Fault, admin)
+	dst = appendDiagnosis(appendOwnFault(dst, "fault", r.Fault, admin), d)
 	dst = appendOwnFault(dst, "warning", r.Warning(), admin)
 	return append(appendNumber(dst, "sequence", r.Sequence), '}')
 }

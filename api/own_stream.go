@@ -38,6 +38,7 @@ func followChanges(c *call) error {
 		return tooManyStreams
 	}
 	c.streams = true
+	c.h.gate.leave(c) // it may stay for days, and counts among the streams
 	head := c.w.Header()
 	head["Content-Type"] = []string{"text/event-stream"}
 	head["Cache-Control"] = []string{"no-store"}
@@ -77,7 +78,7 @@ func (f *follower) follow() error {
 	}
 	beat := time.NewTicker(f.call.h.heartbeat)
 	defer beat.Stop()
-	for {
+	for f.call.welcome(time.Now()) {
 		changed := f.call.h.store.Changed() // before the rows, so that none can come between
 		more, err := f.sendChanges()
 		if err != nil {
@@ -101,6 +102,7 @@ func (f *follower) follow() error {
 			return nil
 		}
 	}
+	return nil // the client learns why when it comes again
 }
 
 // ended tells whether the client has gone or the service stops.

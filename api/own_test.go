@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"faultd/api"
 	sm "faultd/statemachine"
@@ -42,10 +44,14 @@ func TestResource_Shape(t *testing.T) {
 			e.Fault.Reason, e.Fault.ErrorCode = "IMAGE_NOT_FOUND", "131"
 		}),
 	)
-	const want = `{"kind":"server","id":"s","tenant_id":"1234","name":"web","status":"ERROR","progress":66,` +
+	failed := sm.Fault{Code: 404, Message: "no image", Reason: "IMAGE_NOT_FOUND", ErrorCode: "131"}
+	diagnosis := `{"cause":"not-found","retry":false,"advice":"Export the backup, wait until the export is completed, then try again.",` +
+		`"fingerprint":"` + sm.Fingerprint(sm.Server, sm.ActBuild, &failed) + `"}`
+	want := `{"kind":"server","id":"s","tenant_id":"1234","name":"web","status":"ERROR","progress":66,` +
 		`"created":"2026-11-21T02:00:01Z","updated":"2026-11-21T02:00:02Z","attributes":{"hostId":"h"},` +
 		`"job":{"id":"b-41","action":"build","request_id":"req-1","phase":"failed","started":"2026-11-21T02:00:01Z","ended":"2026-11-21T02:00:02Z"},` +
-		`"fault":{"code":404,"created":"2026-11-21T02:00:02Z","message":"no image","details":"d","reason":"IMAGE_NOT_FOUND","error_code":"131"},"sequence":2}`
+		`"fault":{"code":404,"created":"2026-11-21T02:00:02Z","message":"no image","details":"d","reason":"IMAGE_NOT_FOUND","error_code":"131"},"diagnosis":` +
+		diagnosis + `,"sequence":2}`
 	for _, target := range []string{"/v1/resources/server/s", "/v1/resources/server/s?tenant=1234"} {
 		if got := w.get(target).Body.String(); got != want {
 			t.Errorf("%s\n got %s\nwant %s", target, got, want)
@@ -55,7 +61,7 @@ func TestResource_Shape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := string(api.Render(&r)); got != want {
+	if got := string(api.Render(&r, false)); got != want {
 		t.Errorf("Render: %s", got)
 	}
 	if got := string(api.RenderFault(r.Fault)); !strings.Contains(want, `"fault":`+got+`,`) {
@@ -187,7 +193,9 @@ func TestResource_Problems(t *testing.T) {
 		"/v1":                                     404,
 		"/v1/":                                    404,
 		"POST /v1/resources":                      405,
-		"/v1/faults/groups":                       501,
+		"/v1/faults/groups?marker=1:0":            400,
+		"/v1/faults/groups?marker=":               400,
+		"/v1/faults/groups?limit=x":               400,
 		"/v1/resources/server/x/history?tenant=c": 404,
 		"/v1/rejected?marker=x":                   400,
 		"/v1/rejected?marker=0":                   400,
@@ -217,8 +225,9 @@ func TestSummaryPositionAndRejected(t *testing.T) {
 	if got := w.get("/v1/summary?tenant=u").Body.String(); !strings.HasPrefix(got, `{"server":{},"image":{"ERROR":1},`) {
 		t.Errorf("summary of u: %s", got)
 	}
-	const position = `{"stream":"JOBS","epoch":"2026-11-21T02:00:00Z","sequence":5,"lag":0,"state":"READY",` +
-		`"counters":{"received":5,"applied":2,"ignored":1,"rejected":2,"ignored_by_reason":{"duplicate":1},"rejected_by_reason":{"malformed":2},"unknown_fields":0},"gaps":[]}`
+	_, _, hash := w.db.State()
+	position := `{"stream":"JOBS","epoch":"2026-11-21T02:00:00Z","sequence":5,"lag":0,"state":"READY",` +
+		`"state_hash":"` + fmt.Sprintf("%016x", hash) + `","policy":{"retention":"0s","machine":""},"counters":{"received":5,"applied":2,"ignored":1,"rejected":2,"ignored_by_reason":{"duplicate":1},"rejected_by_reason":{"malformed":2},"unknown_fields":0},"gaps":[]}`
 	if got := w.get("/v1/position").Body.String(); got != position {
 		t.Errorf("position\n got %s\nwant %s", got, position)
 	}
@@ -240,11 +249,18 @@ func TestSummaryPositionAndRejected(t *testing.T) {
 	}
 }
 
-func TestPosition_StateHash(t *testing.T) {
+func TestPosition_Policy(t *testing.T) {
 	w := newWorld(t)
-	w.handler = api.New(api.Config{Store: w.db, StateHash: func() string { return "ab12" }})
-	if got := w.get("/v1/position").Body.String(); !strings.Contains(got, `"state_hash":"ab12"`) {
+	w.handler = api.New(api.Config{Store: w.db, Retention: 720 * time.Hour, Machine: "7"})
+	if got := w.get("/v1/position").Body.String(); !strings.Contains(got, `"state_hash":"0000000000000000","policy":{"retention":"720h0m0s","machine":"7"},`) {
 		t.Error(got)
+	}
+	w.fill(1)
+	var position struct {
+		Hash string `json:"state_hash"`
+	}
+	if w.read("/v1/position", &position); len(position.Hash) != 16 || position.Hash == "0000000000000000" {
+		t.Errorf("with a server: %q", position.Hash)
 	}
 }
 

@@ -48,12 +48,19 @@ type route struct {
 	parts  []string
 	handle handler // nil: the upstream API has the path and a read-only tracker does not
 	types  []string
+	to     audience
+}
+
+// openTo is the route with another audience than every tenant.
+func (rt route) openTo(a audience) route {
+	rt.to = a
+	return rt
 }
 
 // routes are asked in their order.
 type routes []route
 
-// to makes a route. types are the media types that it serves, JSON if none is given.
+// to makes a route. types are the media types that it serves where its mount does not choose, JSON if none is given.
 func to(pattern string, handle handler, types ...string) route {
 	if len(types) == 0 {
 		types = jsonTypes
@@ -97,12 +104,16 @@ func (rs routes) serve(c *call, path []string) error {
 
 // follow calls the handler if the request is one that it can answer.
 func (rt *route) follow(c *call) error {
+	c.open = rt.to == everybody
+	if err := c.admit(rt.to); err != nil {
+		return err
+	}
 	switch {
 	case rt.handle == nil:
 		return notImplemented
 	case c.r.Method != http.MethodGet && c.r.Method != http.MethodHead:
 		return methodNotAllowed
-	case !accepts(c.r.Header["Accept"], rt.types):
+	case c.mount.types == nil && !accepts(c.r.Header["Accept"], rt.types), c.mount.types != nil && c.contentType == "":
 		return wrongType
 	}
 	if c.r.URL.RawQuery != "" {
@@ -115,8 +126,8 @@ func (rt *route) follow(c *call) error {
 }
 
 // alone is a mount that has no paths below it.
-func alone(handle handler) func(*call, []string) error {
-	rt := to("", handle, "*/*")
+func alone(handle handler, who audience) func(*call, []string) error {
+	rt := to("", handle, "*/*").openTo(who)
 	return func(c *call, path []string) error {
 		if len(path) > 0 {
 			return notFound

@@ -153,38 +153,11 @@ func TestRoutes_HeadIsGetWithoutBody(t *testing.T) {
 	}
 }
 
-func TestRoutes_LaterMountsAreNotImplemented(t *testing.T) {
+func TestRoutes_LaterPathsAreNotImplemented(t *testing.T) {
 	h := New(Config{Store: &fake{}})
-	for _, target := range []string{"/volume", "/volume/v3/t/backups", "/cloud-backup/v2/t/backups", "/backup-management/v1/orgs/o",
-		"/openapi.json", "/v1/faults/groups", "/v1/hooks", "/v1/snapshot"} {
+	for _, target := range []string{"/v1/hooks", "/v1/snapshot"} {
 		if w := get(t, h, target); w.Code != 501 || w.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %v", target, w.Code, w.Header())
-		}
-	}
-}
-
-func TestAccepts(t *testing.T) {
-	for _, c := range []struct {
-		accept string
-		want   bool
-	}{
-		{"", true},
-		{"*/*", true},
-		{"application/json", true},
-		{"Application/JSON; charset=utf-8", true},
-		{"application/*;q=0.5", true},
-		{"text/html,application/xhtml+xml,*/*;q=0.8", true},
-		{"application/vnd.openstack.compute+json", true},
-		{"application/xml", false},
-		{"text/html", false},
-		{"application/json;q=0", false},
-		{"application/json; q=0.000", false},
-		{"nonsense", false},
-		{"appl*", false},
-		{",", true},
-	} {
-		if got := accepts([]string{c.accept}, computeTypes); got != c.want {
-			t.Errorf("%q: %v", c.accept, got)
 		}
 	}
 }
@@ -280,7 +253,7 @@ func TestMicroversions(t *testing.T) {
 	if w.Body.String() != want {
 		t.Errorf("got %s", w.Body)
 	}
-	if w := get(t, h, "/compute/v2/servers", "X-OpenStack-Nova-API-Version", "2.999"); w.Code != 200 || w.Header().Get("Vary") != "" {
+	if w := get(t, h, "/compute/v2/servers", "X-OpenStack-Nova-API-Version", "2.999"); w.Code != 200 || w.Header().Get("Vary") != "Accept" {
 		t.Errorf("v2 has no microversions, but answers %d %v", w.Code, w.Header())
 	}
 }

@@ -17,12 +17,21 @@ type problem struct {
 	message string        // for the client
 	allow   string        // the methods that the path has, with 405
 	retry   time.Duration // when it makes sense to ask again; 0: not said
+	code    string        // of backup management; "": it has none for this
 }
 
 func (p *problem) Error() string { return p.message }
 
 // retrySeconds is never 0, since "now" would be no advice.
 func (p *problem) retrySeconds() int { return max(1, int(math.Ceil(p.retry.Seconds()))) }
+
+// retryAt is when it makes sense to ask again, "" where that is not said.
+func (p *problem) retryAt(now time.Time) string {
+	if p.retry <= 0 {
+		return ""
+	}
+	return now.Add(time.Duration(p.retrySeconds()) * time.Second).UTC().Format(seconds)
+}
 
 // dialect renders a problem: pure, given the request's id and the time.
 type dialect func(p *problem, requestID string, now time.Time) fault
@@ -40,10 +49,17 @@ var (
 	methodNotAllowed = &problem{status: http.StatusMethodNotAllowed, message: "The method is not allowed: faultd is read only.", allow: "GET, HEAD"}
 	wrongType        = &problem{status: http.StatusUnsupportedMediaType, message: "The media type asked for is not served."}
 	foreignTenant    = &problem{status: http.StatusForbidden, message: "The tenant is not the caller's."}
+	noToken          = &problem{status: http.StatusUnauthorized, message: "A token is needed, as X-Auth-Token or as Authorization: Bearer."}
+	twoTokens        = &problem{status: http.StatusUnauthorized, message: "There are two different tokens: send one."}
+	badToken         = &problem{status: http.StatusUnauthorized, message: "The token is not valid."}
+	notForYou        = &problem{status: http.StatusForbidden, message: "The token does not allow this."}
+	longURL          = &problem{status: http.StatusRequestURITooLong, message: "The address is too long."}
+	longHeader       = &problem{status: http.StatusRequestHeaderFieldsTooLarge, message: "The header fields are too large."}
+	busy             = &problem{status: http.StatusServiceUnavailable, message: "Too many requests are being answered.", retry: time.Second}
 	unavailable      = &problem{status: http.StatusServiceUnavailable, message: "The store cannot be read at the moment."}
 	stopping         = &problem{status: http.StatusServiceUnavailable, message: "The service is stopping.", retry: 5 * time.Second}
 	tooManyStreams   = &problem{status: http.StatusTooManyRequests, message: "Too many streams are open.", retry: 15 * time.Second}
-	broken           = &problem{status: http.StatusInternalServerError, message: "The service failed to answer the request."}
+	broken           = &problem{status: http.StatusInternalServerError, message: "The server has either erred or is incapable of performing the requested operation."}
 )
 
 func badRequest(format string, args ...any) *problem {

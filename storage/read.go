@@ -73,7 +73,13 @@ func (v view) number(key sm.Key) uint64 {
 
 func (v view) resource(number uint64) (sm.Resource, error) {
 	key := numberKey(number)
-	r, _, err := decodeResource(v.hot.Get(key), v.cold.Get(key), v.jobs.Get(key), v.loader(number))
+	hotRecord := v.hot.Get(key)
+	var older []byte // what forgotten jobs left stands there too: where some are forgotten, many are not
+	d := decoder{b: hotRecord}
+	if decodeHead(&d).jobs > 1 {
+		older = v.jobs.Get(key)
+	}
+	r, _, err := decodeResource(hotRecord, v.cold.Get(key), older, v.loader(number))
 	if err != nil {
 		return r, fmt.Errorf("resource %d: %w", number, err)
 	}

@@ -40,7 +40,7 @@ func (c *client) get(ctx context.Context, path string, query url.Values, into an
 	}
 	defer answer.Body.Close()
 	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
-		return fmt.Errorf("the answer of %s to %s is not what was expected: %w", c.server, path, err)
+		return fmt.Errorf("the answer of %s to %s is not what was expected: %w", redacted(c.server), path, err)
 	}
 	return nil
 }
@@ -68,14 +68,14 @@ func (c *client) open(ctx context.Context, path string, query url.Values, header
 func (c *client) request(ctx context.Context, path string, query url.Values) (*http.Request, error) {
 	base, err := url.Parse(strings.TrimSuffix(c.server, "/") + "/")
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, usagef("--server %q is no URL such as http://127.0.0.1:8080", c.server)
+		return nil, usagef("--server must be a URL such as http://127.0.0.1:8080")
 	}
 	link, err := base.Parse(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the link %q: %w", path, err)
 	}
 	if link.Host != base.Host {
-		return nil, fmt.Errorf("the link %q leads away from %s, where the token would go too", path, c.server)
+		return nil, fmt.Errorf("the link %q leads away from %s, where the token would go too", path, redacted(c.server))
 	}
 	if query != nil {
 		link.RawQuery = query.Encode()
@@ -108,12 +108,20 @@ func (c *client) unreachable(err error) error {
 	return fmt.Errorf("asking %s: %w", redacted(c.server), err)
 }
 
-func redacted(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "the server"
+// redacted is a URL, or several with commas, without the name and the password in it: a name alone may be a token.
+func redacted(addresses string) string {
+	all := strings.Split(addresses, ",")
+	for i, address := range all {
+		u, err := url.Parse(strings.TrimSpace(address))
+		if err != nil || u.Host == "" {
+			return "the server" // where a secret would stand in it cannot be told
+		}
+		if u.User != nil {
+			u.User = url.User("xxxxx")
+		}
+		all[i] = u.String()
 	}
-	return u.Redacted()
+	return strings.Join(all, ",")
 }
 
 // refusal is an answer other than 200.

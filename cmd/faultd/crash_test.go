@@ -234,9 +234,9 @@ func (m *logModel) check(t *testing.T, path string) {
 	for key, want := range m.resources {
 		is, err := db.Resource(key)
 		rows, cut, failed := db.History(key)
-		if err != nil || failed != nil || !bytes.Equal(api.Render(&is), api.Render(&want)) || len(rows)+int(cut) != m.history[key] {
+		if err != nil || failed != nil || !bytes.Equal(api.Render(&is, false), api.Render(&want, false)) || len(rows)+int(cut) != m.history[key] {
 			if wrong++; wrong < 5 {
-				t.Errorf("%v is\n%s (%d lines of history, %v)\nnot\n%s (%d lines)", key, api.Render(&is), len(rows), err, api.Render(&want), m.history[key])
+				t.Errorf("%v is\n%s (%d lines of history, %v)\nnot\n%s (%d lines)", key, api.Render(&is, false), len(rows), err, api.Render(&want, false), m.history[key])
 			}
 		}
 	}

@@ -31,14 +31,22 @@ type daemon struct {
 	source   *consumer.Consumer
 	server   *http.Server
 	listener net.Listener
+	files    []operatorFile // that SIGHUP loads again
 	streams  chan struct{} // closed when those who follow the stream of transitions must go
 	stopping func()        // told that the daemon is about to stop
+	hangup   <-chan os.Signal
 }
 
 // runDaemon opens what the daemon consists of, runs it until ctx ends or a part of it fails, and closes it. The
 // order of the end: readiness falls and the consumer commits what it has read, HTTP drains, the embedded
 // server stops, the store closes.
 func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, stopping func()) (err error) {
+	hangup, ignoreHangups := hangups()
+	defer ignoreHangups()
+	access, err := loadAccess(s, log)
+	if err != nil {
+		return err
+	}
 	store, err := openStore(s, log)
 	if err != nil {
 		return err
@@ -66,9 +74,9 @@ func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, stopping fu
 	if err != nil {
 		return fmt.Errorf("serving HTTP: %w; choose another address with --http-addr", err)
 	}
-	d := newDaemon(store, cfg, listener)
-	d.stopping = stopping
-	log.Info().Str("version", versionText()).Str("http", "http://"+listener.Addr().String()).
+	d := newDaemon(s, store, cfg, listener, access)
+	d.stopping, d.hangup = stopping, hangup
+	log.Info().Str("version", versionText()).Str("http", access.scheme()+"://"+listener.Addr().String()).
 		Str("nats", redacted(cfg.URL)).Str("data_dir", s.dataDir).Msg("serving")
 	return d.run(ctx)
 }
@@ -88,14 +96,21 @@ func openStore(s *settings, log zerolog.Logger) (*storage.DB, error) {
 	return store, nil
 }
 
-func newDaemon(store *storage.DB, cfg consumer.Config, listener net.Listener) *daemon {
+// machineVersion is the version of the rules by which a log becomes a state: it grows with every change after which the
+// same log comes to another state hash.
+const machineVersion = "1"
+
+func newDaemon(s *settings, store *storage.DB, cfg consumer.Config, listener net.Listener, access *access) *daemon {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg.Registerer = registry
 	d := &daemon{log: cfg.Logger, source: consumer.New(cfg), listener: listener, streams: make(chan struct{})}
 	handler := api.New(api.Config{Store: store, Health: d.health, Logger: cfg.Logger, Registry: registry, Done: d.streams,
-		StateHash: func() string { _, _, hash := store.State(); return fmt.Sprintf("%016x", hash) }})
+		Tokens: access.tokens, Limits: access.limits,
+		Retention: s.retention, Machine: machineVersion})
 	d.server = api.NewServer(listener.Addr().String(), handler)
+	d.files = access.files(handler)
+	d.server.TLSConfig = access.tlsConfig()
 	d.server.ErrorLog = stdlog.New(cfg.Logger.With().Str("component", "http").Logger(), "", 0)
 	return d
 }
@@ -138,6 +153,13 @@ func (d *daemon) run(ctx context.Context) error {
 			return serving
 		}, func(error) { close(stop) })
 	}
+	{ // from the operator's files to what is in force
+		stop := make(chan struct{})
+		group.Add(func() error {
+			d.reloadAt(d.hangup, stop)
+			return nil
+		}, func(error) { close(stop) })
+	}
 	first := group.Run()
 	if all := errors.Join(consuming, serving); all != nil {
 		return all
@@ -145,11 +167,19 @@ func (d *daemon) run(ctx context.Context) error {
 	return first
 }
 
+// accept serves HTTP, over TLS if there is something to show there.
+func (d *daemon) accept() error {
+	if d.server.TLSConfig != nil {
+		return d.server.ServeTLS(d.listener, "", "")
+	}
+	return d.server.Serve(d.listener)
+}
+
 // serveHTTP answers requests until it is told to stop and the last batch is committed: what was asked by then
 // is answered.
 func (d *daemon) serveHTTP(stop, committed <-chan struct{}) error {
 	ended := make(chan error, 1)
-	go func() { ended <- d.server.Serve(d.listener) }()
+	go func() { ended <- d.accept() }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serving HTTP: %w", err)

@@ -86,6 +86,9 @@ func (p *publishing) publish(ctx context.Context, source io.Reader, size int64, 
 }
 
 func (p *publishing) connect() (*nats.Conn, error) {
+	if err := checkAddresses("--nats-url", p.url); err != nil {
+		return nil, err
+	}
 	options := []nats.Option{nats.Name("faultd publish")}
 	if p.creds != "" {
 		options = append(options, nats.UserCredentials(p.creds))

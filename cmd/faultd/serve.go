@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"faultd/api"
 	"faultd/consumer"
 	"faultd/consumer/embedded"
 )
@@ -21,6 +23,13 @@ import (
 type settings struct {
 	dataDir  string
 	httpAddr string
+
+	tokens       string // file; empty: everyone is an administrator
+	limits       api.Limits
+	tlsCert      string // files, like the two below; empty: no TLS
+	tlsKey       string
+	tlsClientCA  string
+	insecureHTTP bool // beyond loopback without TLS
 
 	natsURL   string // empty: the embedded server
 	natsCreds string
@@ -49,6 +58,9 @@ func newServe() *cobra.Command {
 			if err := s.check(); err != nil {
 				return err
 			}
+			if s.tokens == "" && !cmd.Flags().Changed("rate-limit") {
+				s.limits.Rate = 0 // whoever is on this machine may ask as much as it can take
+			}
 			return serve(cmd.Context(), &s, cmd.ErrOrStderr())
 		},
 	}
@@ -59,7 +71,15 @@ func newServe() *cobra.Command {
 func (s *settings) addFlags(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.StringVar(&s.dataDir, "data-dir", "./data", "directory of the store and of the embedded server's streams; made if absent")
-	flags.StringVar(&s.httpAddr, "http-addr", "127.0.0.1:8080", "loopback address to serve HTTP on; port 0 takes a free one")
+	flags.StringVar(&s.httpAddr, "http-addr", "127.0.0.1:8080", "address to serve HTTP on, a loopback one unless there are --tokens; port 0 takes a free one")
+	flags.StringVar(&s.tokens, "tokens", "", "file of the tokens that are taken, mode 0600, read again on SIGHUP; empty: everyone is served as an administrator")
+	flags.Float64Var(&s.limits.Rate, "rate-limit", 1000, "requests a second for each token, and for each address without one; 0: any number; without --tokens it holds only if it is given")
+	flags.IntVar(&s.limits.Burst, "rate-burst", 0, "requests that each of them may make at once (default as many as in two seconds)")
+	flags.IntVar(&s.limits.InFlight, "max-requests", api.DefaultInFlight, "requests that are answered at a time, streams apart")
+	flags.StringVar(&s.tlsCert, "tls-cert", "", "file of the certificate chain to serve HTTPS with, read again on SIGHUP like the two below")
+	flags.StringVar(&s.tlsKey, "tls-key", "", "file of its private key")
+	flags.StringVar(&s.tlsClientCA, "tls-client-ca", "", "file of the authorities of clients' certificates; clients must have one then, beside their token")
+	flags.BoolVar(&s.insecureHTTP, "insecure-http", false, "serve beyond loopback without TLS: tokens and answers cross the network for all to read")
 	flags.StringVar(&s.natsURL, "nats-url", "", "NATS servers to read from; empty: the embedded server")
 	flags.StringVar(&s.natsCreds, "nats-creds", "", "file of credentials for --nats-url")
 	flags.StringVar(&s.natsAddr, "nats-addr", "127.0.0.1:4222", "loopback address that the embedded server listens on; port 0 takes a free one")
@@ -91,24 +111,48 @@ func (d *deadlineFlag) Type() string { return "kind.action=duration" }
 
 // check refuses what cannot be meant, before anything is opened.
 func (s *settings) check() error {
-	return errors.Join(s.checkHTTP(), s.checkNATS(), s.checkStream())
+	return errors.Join(s.checkHTTP(), s.checkTLS(), s.checkLimits(), s.checkNATS(), s.checkStream())
 }
 
 func (s *settings) checkHTTP() error {
 	switch inside, err := loopback(s.httpAddr); {
 	case err != nil:
 		return usagef("--http-addr %s: %w", s.httpAddr, err)
-	case !inside:
+	case inside:
+		return nil
+	case s.tokens == "":
 		return usagef("--http-addr %s is not a loopback address: without tokens everyone who reaches the daemon is served "+
-			"as its administrator, so it listens on this machine alone; choose 127.0.0.1:PORT or [::1]:PORT", s.httpAddr)
+			"as its administrator, so it listens on this machine alone; choose 127.0.0.1:PORT or [::1]:PORT, or name a file "+
+			"of tokens with --tokens", s.httpAddr)
+	case s.tlsCert == "" && !s.insecureHTTP:
+		return usagef("--http-addr %s is not a loopback address: without TLS tokens and answers would cross the network for all to "+
+			"read; give --tls-cert and --tls-key, or --insecure-http if that is meant", s.httpAddr)
 	default:
 		return nil
 	}
 }
 
+func (s *settings) checkTLS() error {
+	switch {
+	case (s.tlsCert == "") != (s.tlsKey == ""):
+		return usagef("--tls-cert and --tls-key go together")
+	case s.tlsClientCA != "" && s.tlsCert == "":
+		return usagef("--tls-client-ca goes with --tls-cert and --tls-key")
+	default:
+		return nil
+	}
+}
+
+func (s *settings) checkLimits() error {
+	if l := s.limits; !(l.Rate >= 0) || math.IsInf(l.Rate, 1) || l.Burst < 0 || l.InFlight < 1 {
+		return usagef("--rate-limit and --rate-burst must be 0 or more, --max-requests 1 or more")
+	}
+	return nil
+}
+
 func (s *settings) checkNATS() error {
 	if s.natsURL != "" {
-		return nil
+		return checkAddresses("--nats-url", s.natsURL)
 	}
 	if s.natsCreds != "" {
 		return usagef("--nats-creds goes with --nats-url: the embedded server asks for no credentials")

@@ -1,0 +1,448 @@
+package api_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"faultd/api"
+	sm "faultd/statemachine"
+)
+
+// The strings that are planted in what some may not see: alien in everything of the tenant theirs, and internal in
+// what lies behind an internal error of the tenant mine.
+const (
+	alien    = "ALIEN-canary"
+	internal = "INTERNAL-canary"
+)
+
+// visitor is one who asks, with what the matrix knows of its token.
+type visitor struct {
+	name   string
+	token  string // "": none
+	valid  bool
+	tenant string // "": all
+	admin  bool
+}
+
+var visitors = []visitor{
+	{name: "no token"},
+	{name: "bad token", token: "bad"},
+	{name: "expired token", token: "expired"},
+	{"reader", "reader", true, "mine", false},
+	{"administrator", "admin", true, "mine", true},
+	{"reader of another tenant", "their-reader", true, "theirs", false},
+	{"administrator of another tenant", "their-admin", true, "theirs", true},
+	{"reader of a tenant without anything", "newcomer", true, "empty", false},
+	{"reader of all", "all-reader", true, "", false},
+	{"administrator of all", "all-admin", true, "", true},
+}
+
+// visitorTokens are the rows of their tokens.
+func visitorTokens() []api.Token {
+	tokens := []api.Token{{Name: "expired", SHA256: sha256.Sum256([]byte("expired")), Admin: true, Expires: time.Unix(1, 0)}}
+	for _, a := range visitors {
+		if a.valid {
+			tokens = append(tokens, api.Token{Name: a.name, SHA256: sha256.Sum256([]byte(a.token)), Tenant: a.tenant, Admin: a.admin})
+		}
+	}
+	return tokens
+}
+
+// sees tells whether a visitor may see what belongs to a tenant.
+func (a *visitor) sees(tenant string) bool { return a.valid && (a.tenant == "" || a.tenant == tenant) }
+
+// plant fills a store with resources of all kinds of a tenant, each of which carries a mark wherever a producer can
+// put something. secret stands behind internal errors.
+func (w *world) plant(tenant, mark, secret string) {
+	for _, kind := range sm.Kinds {
+		at := tenant + "/" + kind.String() + "/" + tenant + "-" + kind.String()
+		for _, a := range sm.Actions {
+			if a != sm.ActDelete && sm.Allowed(kind, a) {
+				w.plantJobs(at, a, mark, secret)
+				break
+			}
+		}
+	}
+}
+
+func (w *world) plantJobs(at string, a sm.Action, mark, secret string) {
+	marked := func(e *sm.Entry) {
+		e.Name, e.User, e.RequestID = mark, mark, "req-"+mark
+		e.Attributes = sm.Attributes(fmt.Sprintf(`{"metadata":{"k":%q},"hostId":%[1]q,"cloud_id":"cloud","description":%[1]q,"backup_id":%q,"image":{"id":%[1]q}}`,
+			mark, strings.Split(at, "/")[0]+"-backup"))
+	}
+	fails := func(code int, details string) func(*sm.Entry) {
+		return func(e *sm.Entry) {
+			e.Fault = &sm.Fault{Code: code, Message: mark, Details: mark + details, Reason: mark}
+		}
+	}
+	provider := func(e *sm.Entry) { e.Provider, e.Providers = mark, []string{mark, mark + "-2"} }
+	job := func(e *sm.Entry) { e.Job = "job-" + mark }
+	shown := strings.ToLower(mark) // a mark that a reader of the tenant sees where the other one would be hidden
+	w.apply(
+		event(at, a, sm.PhaseStarted, marked, job),
+		event(at, a, sm.PhaseProgressed, marked, job, fails(500, secret)),
+		event(at, a, sm.PhaseFailed, marked, job, provider, fails(500, secret)),
+		event(at, a, sm.PhaseFailed, marked, job, provider, func(e *sm.Entry) { e.Provider += "-2" }, fails(404, shown)),
+		event(at, sm.ActDelete, sm.PhaseCancelled, marked, func(e *sm.Entry) { e.Job = "delete-" + mark }, fails(500, secret)),
+		event(at+"-2", a, sm.PhaseFailed, marked, job, provider, fails(500, secret)),
+		event(at+"-2", a, sm.PhaseFailed, marked, job, fails(404, shown)), // its own details list the provider's
+		event(at+"-3", a, sm.PhaseSucceeded, marked, job),
+		event(at+"-4", a, sm.PhaseFailed, marked, job, fails(404, shown)),
+	)
+}
+
+// newMatrixWorld is a store of the tenant mine, and of the tenant theirs if that is told.
+func newMatrixWorld(tb testing.TB, foreign bool) *world {
+	w := newWorld(tb)
+	w.plant("mine", "mine-mark", internal)
+	if foreign {
+		w.plant("theirs", alien, internal)
+		for _, at := range []string{"theirs/server/theirs-twin", "theirs/image/theirs-twin", "theirs/server/mine-server", "theirs/backup/mine-backup"} {
+			w.plantJobs(at, map[bool]sm.Action{true: sm.ActBackup, false: sm.ActBuild}[strings.Contains(at, "/backup/")], alien, internal)
+		}
+		w.apply(sm.Entry{Reason: sm.Malformed, Detail: alien, Subject: "jobs.theirs.server.x.failed", Raw: []byte(alien)})
+	}
+	w.handler = api.New(api.Config{Store: w.db, Done: w.done, Tokens: visitorTokens()})
+	return w
+}
+
+// answer is what a visitor got.
+type answer struct {
+	status int
+	head   http.Header
+	body   string
+}
+
+// patient takes whatever a stream sends.
+type patient struct{ *httptest.ResponseRecorder }
+
+func (patient) SetWriteDeadline(time.Time) error { return nil }
+
+// ask asks as a client that goes at once, so that a stream tells what it has and ends.
+func (w *world) ask(a *visitor, method, target, accept string) answer {
+	ctx, cancel := context.WithCancel(w.tb.Context())
+	cancel()
+	r := httptest.NewRequestWithContext(ctx, method, target, nil)
+	r.Header.Set("Last-Event-ID", "0")
+	if a.token != "" {
+		r.Header.Set("X-Auth-Token", a.token)
+	}
+	if accept != "" {
+		r.Header.Set("Accept", accept)
+	}
+	recorder := patient{httptest.NewRecorder()}
+	w.handler.ServeHTTP(recorder, r)
+	return answer{recorder.Code, recorder.Header(), recorder.Body.String()}
+}
+
+var requestID = regexp.MustCompile(`req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
+// plain is an answer as a text without what differs from one answer to the next.
+func (a answer) plain() string {
+	head := maps.Clone(a.head)
+	delete(head, "X-Faultd-Position")
+	return requestID.ReplaceAllString(fmt.Sprint(a.status, head, a.body), "req-")
+}
+
+// target is a cell of the matrix as far as the path tells it.
+type target struct {
+	route  api.Route
+	path   string
+	tenant string // that the path names, or ""
+	owner  string // whose resource it asks for; "": it asks for none, or for none that is
+	one    bool   // it asks for one resource
+}
+
+// base is the path of a mount for a tenant, and whether the path can name one.
+func base(mount, tenant string) (path string, ok bool) {
+	switch mount {
+	case "compute":
+		return "/compute/v2.1/" + withSlash(tenant), true
+	case "volume":
+		return "/volume/v3/" + withSlash(tenant), true
+	case "cloud-backup":
+		return "/cloud-backup/v2/" + withSlash(tenant), tenant != ""
+	case "backup-management":
+		return "/backup-management/v1/orgs/" + withSlash(tenant) + "clouds/cloud/", tenant != ""
+	default:
+		return "/" + withSlash(mount), tenant == ""
+	}
+}
+
+func withSlash(s string) string {
+	if s == "" {
+		return ""
+	}
+	return s + "/"
+}
+
+// targets are all paths of a route: for each tenant in the path, and of each owner's resource.
+func (w *world) targets(rt api.Route) (all []target) {
+	for _, tenant := range []string{"", "mine", "theirs", "nobody"} {
+		prefix, ok := base(rt.Mount, tenant)
+		if !ok {
+			continue
+		}
+		pattern := strings.Replace(rt.Pattern, "**", "x", 1)
+		if !strings.Contains(pattern, "{}") {
+			all = append(all, target{rt, prefix + pattern, tenant, "", false})
+			continue
+		}
+		for _, owner := range []string{"mine", "theirs", "nobody"} {
+			for _, path := range w.fill1(rt.Mount, pattern, owner) {
+				t := target{rt, prefix + path, tenant, owner, true}
+				if owner == "nobody" {
+					t.owner = ""
+				}
+				all = append(all, t)
+			}
+		}
+	}
+	return all
+}
+
+// kindOf is the kind that the segment before a placeholder stands for.
+var kindOf = map[string]string{"servers": "server", "images": "image", "backups": "backup", "restores": "restore", "exports": "export",
+	"imports": "import", "migrations": "migration"}
+
+// fill1 puts what an owner has, or nobody, into a pattern.
+func (w *world) fill1(mount, pattern, owner string) (paths []string) {
+	collection, _, _ := strings.Cut(pattern, "/")
+	switch {
+	case mount == "v1":
+		for _, kind := range sm.Kinds {
+			paths = append(paths, put(pattern, kind.String(), owner+"-"+kind.String()))
+		}
+	case collection == "messages":
+		paths = append(paths, put(pattern, w.message(owner)))
+	default:
+		kind := kindOf[collection]
+		paths = append(paths, put(pattern, owner+"-"+kind, "req-"+map[string]string{"mine": "mine-mark", "theirs": alien}[owner]))
+	}
+	return paths
+}
+
+func put(pattern string, values ...string) string {
+	for _, v := range values {
+		pattern = strings.Replace(pattern, "{}", v, 1)
+	}
+	return pattern
+}
+
+// message is the id of a message of a tenant, or one that nobody has.
+func (w *world) message(tenant string) string {
+	var list struct{ Messages []struct{ ID string } }
+	got := w.ask(&visitors[len(visitors)-1], http.MethodGet, "/volume/v3/"+tenant+"/messages?resource_uuid="+tenant+"-backup", "")
+	if err := json.Unmarshal([]byte(got.body), &list); err != nil || len(list.Messages) == 0 {
+		return "00000000-0000-8001-8000-00000000cafe"
+	}
+	return list.Messages[0].ID
+}
+
+// The rule, written down without a look at the code.
+
+// forAdministrators is what is no tenant's; the value tells whether it needs one of all tenants.
+var forAdministrators = map[string]bool{"faults/groups": true, "rejected": true, "hooks/**": true, "snapshot": true, "position": false}
+
+// want is the status that a visitor is to get.
+func (t *target) want(a *visitor) int {
+	ofAll, guarded := forAdministrators[t.route.Pattern]
+	switch {
+	case !a.valid:
+		return http.StatusUnauthorized
+	case t.tenant != "" && a.tenant != "" && t.tenant != a.tenant:
+		return http.StatusForbidden
+	case t.route.Mount == "v1" && guarded && (!a.admin || ofAll && a.tenant != ""):
+		return http.StatusForbidden
+	case !t.route.Served:
+		return http.StatusNotImplemented
+	case t.one && (!a.sees(t.owner) || t.owner == "" || t.tenant != "" && t.tenant != t.owner):
+		return http.StatusNotFound
+	default:
+		return http.StatusOK
+	}
+}
+
+// TestMatrix_EveryRoute asks for every route as everyone, for one's own, another's and what is not there, and compares
+// with a store that has nothing of the other tenant.
+func TestMatrix_EveryRoute(t *testing.T) {
+	both, alone := newMatrixWorld(t, true), newMatrixWorld(t, false)
+	cells, shown := 0, map[string]bool{}
+	for _, rt := range api.Routes() {
+		for _, at := range both.targets(rt) {
+			for i := range visitors {
+				for _, accept := range []string{"application/json", "application/xml", ""} {
+					if accept == "application/xml" && rt.Mount != "compute" && rt.Mount != "volume" || rt.Pattern == "stream" && accept != "" {
+						continue
+					}
+					cells++
+					got := both.ask(&visitors[i], http.MethodGet, at.path, accept)
+					at.check(t, &visitors[i], got)
+					if !visitors[i].sees("theirs") && rt.Pattern != "position" { // which is the stream's, of whomever it speaks
+						if want := alone.ask(&visitors[i], http.MethodGet, at.path, accept); got.plain() != want.plain() {
+							t.Errorf("%s, %s:\n%s\nand were there no other tenant:\n%s", visitors[i].name, at.path, got.plain(), want.plain())
+						}
+					}
+					for _, mark := range []string{alien, internal, "mine-mark"} {
+						if strings.Contains(got.body, mark) {
+							shown[rt.Mount+" "+mark] = true
+						}
+					}
+					if head := both.ask(&visitors[i], http.MethodHead, at.path, accept); head.status != got.status || head.body != "" {
+						t.Errorf("%s, HEAD %s: %d %s, GET %d", visitors[i].name, at.path, head.status, head.body, got.status)
+					}
+				}
+			}
+			if t.Failed() {
+				return // one route tells enough
+			}
+		}
+	}
+	for _, mount := range []string{"v1", "compute"} { // somebody may see each of them, so that who may not is no accident
+		for _, mark := range []string{alien, internal, "mine-mark"} {
+			if !shown[mount+" "+mark] {
+				t.Errorf("nobody is shown %s by %s", mark, mount)
+			}
+		}
+	}
+	t.Logf("%d cells", cells)
+}
+
+// check compares an answer with the rule, and looks for what must not be in it.
+func (at *target) check(t *testing.T, a *visitor, got answer) {
+	t.Helper()
+	if want := at.want(a); got.status != want {
+		t.Errorf("%s, %s: %d %s, want %d", a.name, at.path, got.status, got.body, want)
+	}
+	all := fmt.Sprint(got.head, got.body)
+	if !a.sees("theirs") && strings.Contains(strings.ReplaceAll(all, at.path, ""), alien) && !strings.Contains(at.path, alien) {
+		t.Errorf("%s, %s: is shown what is another tenant's: %s", a.name, at.path, all)
+	}
+	if !a.sees("mine") && strings.Contains(all, "mine-mark") && !strings.Contains(at.path, "mine-mark") {
+		t.Errorf("%s, %s: is shown what is another tenant's: %s", a.name, at.path, all)
+	}
+	if !a.admin && strings.Contains(all, internal) {
+		t.Errorf("%s, %s: is shown what lies behind an internal error: %s", a.name, at.path, all)
+	}
+	if position := got.head.Get("X-Faultd-Position"); (position != "") != a.valid {
+		t.Errorf("%s, %s: position %q", a.name, at.path, position)
+	}
+}
+
+// TestMatrix_ForeignIsMissing compares another tenant's resource with one that is not there, byte by byte.
+func TestMatrix_ForeignIsMissing(t *testing.T) {
+	w := newMatrixWorld(t, true)
+	compared := 0
+	for _, rt := range api.Routes() {
+		for _, at := range w.targets(rt) {
+			if at.owner != "theirs" || !rt.Served {
+				continue
+			}
+			missing := strings.NewReplacer("theirs-", "absent-", w.message("theirs"), w.message("absent"), "req-"+alien, "req-").Replace(at.path)
+			for i := range visitors {
+				if visitors[i].sees("theirs") {
+					continue
+				}
+				compared++
+				foreign, none := w.ask(&visitors[i], http.MethodGet, at.path, ""), w.ask(&visitors[i], http.MethodGet, missing, "")
+				want := strings.NewReplacer("absent-", "theirs-", w.message("absent"), w.message("theirs")).Replace(none.plain())
+				if got := foreign.plain(); got != want {
+					t.Errorf("%s, %s: %s\n%s: %s", visitors[i].name, at.path, got, missing, want)
+				}
+			}
+		}
+	}
+	if compared < 100 {
+		t.Errorf("only %d were compared", compared)
+	}
+}
+
+// TestMatrix_AskedTenant asks for another tenant's by a parameter, or with another's marker.
+func TestMatrix_AskedTenant(t *testing.T) {
+	both, alone := newMatrixWorld(t, true), newMatrixWorld(t, false)
+	for _, path := range []string{"/v1/resources", "/v1/faults", "/v1/summary", "/v1/stream", "/v1/resources/server/theirs-server", "/v1/resources/server/theirs-server/history",
+		"/compute/v2.1/servers", "/compute/v2.1/servers/detail", "/compute/v2.1/images/detail", "/volume/v3/backups/detail", "/volume/v3/messages"} {
+		for i := range visitors {
+			a := &visitors[i]
+			for _, query := range []string{"tenant=theirs", "tenant=nobody", "all_tenants=1", "all_tenants=1&tenant=theirs", "marker=theirs-server", "marker=theirs%2Fserver%2Ftheirs-server",
+				"marker=theirs%2Ftheirs-server", "marker=theirs-backup", "marker=theirs-twin", "marker=mine-server", "marker=mine-backup", "marker=" + both.message("theirs"), "project_id=theirs", "tenant_id=theirs", "name=" + alien,
+				"resource_uuid=theirs-backup", "request_id=req-" + alien, "limit=1", "limit=1000", "changes-since=2000-01-01"} {
+				target := path + "?" + query
+				got := both.ask(a, http.MethodGet, target, "")
+				if a.sees("theirs") {
+					if got.status >= 500 {
+						t.Errorf("%s, %s: %d", a.name, target, got.status)
+					}
+					continue
+				}
+				if want := alone.ask(a, http.MethodGet, target, ""); got.plain() != want.plain() {
+					t.Errorf("%s, %s:\n%s\nand were there no other tenant:\n%s", a.name, target, got.plain(), want.plain())
+				}
+				if asked := strings.HasPrefix(query, "tenant="); a.valid && asked && got.status != http.StatusForbidden {
+					t.Errorf("%s, %s: %d, want 403", a.name, target, got.status)
+				}
+				if !a.valid && got.status != http.StatusUnauthorized {
+					t.Errorf("%s, %s: %d, want 401", a.name, target, got.status)
+				}
+			}
+		}
+	}
+}
+
+// open are the paths that need no token, and what they answer.
+var open = map[string]int{"/": 200, "/livez": 200, "/readyz": 200, "/compute": 200, "/compute/v2.1": 200, "/compute/v2.1/mine": 200, "/compute/v2/": 200,
+	"/volume": 300, "/volume/v3": 200, "/volume/v3/mine": 200, "/volume/v2": 200}
+
+// TestMatrix_BesideTheTables asks for what stands in no table.
+func TestMatrix_BesideTheTables(t *testing.T) {
+	both, alone := newMatrixWorld(t, true), newMatrixWorld(t, false)
+	for i := range visitors {
+		a := &visitors[i]
+		for path, status := range open {
+			got := both.ask(a, http.MethodGet, path, "")
+			if got.status != status || got.plain() != alone.ask(a, http.MethodGet, path, "").plain() {
+				t.Errorf("%s, %s: %d %s", a.name, path, got.status, got.body)
+			}
+		}
+		want := map[bool]int{true: 404, false: 401}[a.valid]
+		for _, path := range []string{"/nothing", "/v1/nothing", "/compute/v9", "/compute/v2.1/mine/nothing", "/volume/v3/mine/nothing", "/livez/x", "/cloud-backup", "/backup-management/v1"} {
+			if got := both.ask(a, http.MethodGet, path, ""); got.status != want && got.status != 501 || !a.valid && got.status != 401 {
+				t.Errorf("%s, %s: %d, want %d", a.name, path, got.status, want)
+			}
+		}
+		want = http.StatusOK
+		switch {
+		case !a.valid:
+			want = http.StatusUnauthorized
+		case a.tenant != "":
+			want = http.StatusForbidden
+		}
+		if got := both.ask(a, http.MethodGet, "/metrics", ""); got.status != want {
+			t.Errorf("%s, /metrics: %d, want %d", a.name, got.status, want)
+		}
+	}
+}
+
+// TestMatrix_KnowsEveryMount fails when a mount is added that it has no table of.
+func TestMatrix_KnowsEveryMount(t *testing.T) {
+	known := []string{"", "livez", "readyz", "metrics", "openapi.json"} // these are no tables
+	for _, rt := range api.Routes() {
+		known = append(known, rt.Mount)
+	}
+	for _, mount := range api.Mounts(newWorld(t).handler) {
+		if !slices.Contains(known, mount) {
+			t.Errorf("%s is not in the matrix", mount)
+		}
+	}
+}
