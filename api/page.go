@@ -13,6 +13,8 @@ var places = []place{
 	{"/compute/v2.1", "Compute API: servers and images with their faults"},
 	{"/compute/v2.1/servers/detail?status=ERROR", "servers in ERROR"},
 	{"/compute/v2.1/images/detail?status=ERROR", "images in ERROR"},
+	{"/volume/v3/backups/detail?status=error", "Block Storage API: backups in error"},
+	{"/volume/v3/messages", "Block Storage API: every fault of every kind, as a message"},
 	{"/v1/faults", "everything that is in ERROR now, newest first"},
 	{"/v1/resources", "all resources"},
 	{"/v1/summary", "how many there are of each kind and status"},

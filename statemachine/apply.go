@@ -174,7 +174,7 @@ func (r *Resource) describe(e *Event) (bool, error) {
 // by that; else the one that the event uncovered.
 func transition(was, is *Resource, e *Event, j *Job, failed bool) *Transition {
 	t := &Transition{Sequence: e.Sequence, StreamTime: e.StreamTime, Time: e.Time, Job: e.Job, Action: e.Action,
-		RequestID: e.RequestID, From: cmp.Or(was.Status, is.Kind.blank()), To: is.Status, Fault: e.Fault}
+		RequestID: cmp.Or(e.RequestID, j.RequestID), From: cmp.Or(was.Status, is.Kind.blank()), To: is.Status, Fault: e.Fault}
 	switch {
 	case failed && j.Fault != nil && (e.Fault == nil || j.Fault.Sequence == e.Sequence):
 		t.Fault = j.Fault
