@@ -78,9 +78,11 @@ func (r *Resource) take(e *Event) (i int, was Phase, reason Reason) {
 	i = slices.IndexFunc(r.Jobs, func(j Job) bool { return j.is(e.Job, e.Action) })
 	var j Job
 	switch {
+	case i >= 0 && e.After == 0 && e.Time < r.Jobs[i].Began && e.Time <= r.horizon():
+		return -1, 0, Forgotten
 	case i >= 0:
 		j = r.Jobs[i].clone()
-		if e.Time < j.Began && e.Time > r.horizon() && e.After == 0 {
+		if e.Time < j.Began && e.After == 0 {
 			j.Began, j.BeganSeq = e.Time, e.Sequence
 		}
 	case e.After != 0:

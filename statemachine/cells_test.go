@@ -219,6 +219,9 @@ func TestApply_TheNewest32Jobs(t *testing.T) {
 	check("of a forgotten one", birth, sm.Forgotten, "job-2")
 	earlier := job(2, 5, sm.PhaseAccepted)
 	earlier.Sequence = 104
-	check("one that is remembered began earlier than was known", earlier, sm.Late, "job-2")
-	check("of a forgotten one, that is younger than the oldest now", birth, sm.Forgotten, "job-2")
+	check("of one that is remembered, from when others were forgotten", earlier, sm.Forgotten, "job-2")
+	if began := r.Jobs[0].Began; began != sm.Time(1_790_000_011)*second {
+		t.Errorf("it went to where jobs are forgotten, to %d", began)
+	}
+	check("of a forgotten one, once more", birth, sm.Forgotten, "job-2")
 }

@@ -14,6 +14,10 @@ func (j *Job) clone() Job {
 	return c
 }
 
+// farAhead is how far ahead of the stream an event's time may be before it no longer counts as the latest: one clock that
+// is an hour ahead must not make the job deaf to the others for an hour.
+const farAhead = Time(60e9)
+
 // advance takes an event into the job and returns why it says nothing new, if it does not. Phases only
 // move forward and an end stays, but for an end by deadline, which any real end replaces. claimed is the time that
 // the event bears, were it in the future; a timeless one bears its arrival's.
@@ -28,6 +32,12 @@ func (j *Job) advance(e *Event, claimed Time, timeless bool) Reason {
 		j.declare(e.Providers)
 	}
 	was, reason := j.Phase, Reason(0)
+	if e.Phase == PhaseProgressed && e.Fault == nil && j.known(e, claimed) {
+		return Duplicate
+	}
+	if claimed > e.StreamTime+farAhead {
+		claimed = e.StreamTime
+	}
 	switch {
 	case e.Phase.End() && e.Provider != "":
 		reason = j.endProvider(e)
@@ -231,6 +241,14 @@ func (j *Job) roomFor(e *Event) bool {
 		}
 	}
 	return n <= MaxProviders || n == len(j.Providers)
+}
+
+// known tells whether a sign of life came before. The job remembers those whose time cannot tell: what is far ahead.
+func (j *Job) known(e *Event, claimed Time) bool {
+	if claimed > e.StreamTime+farAhead {
+		return j.mark(e.ID, e.Time) != 0
+	}
+	return slices.ContainsFunc(j.Marks, func(m Mark) bool { return m.ID == e.ID })
 }
 
 // declare adds providers to those whose success the job needs.

@@ -20,8 +20,12 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	settings := map[string]string{"rapid.nofailfile": "true"} // the seed is printed
 	if !given {
-		if err := flag.Set("rapid.checks", cases); err != nil {
+		settings["rapid.checks"] = cases
+	}
+	for name, value := range settings {
+		if err := flag.Set(name, value); err != nil {
 			panic(err)
 		}
 	}
