@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -188,7 +189,7 @@ func (c *call) unlessDenied(err error) error {
 // rescue answers for a handler that panicked. Where part of the answer is out already, the connection is
 // closed, so that nobody takes that part for the whole.
 func (c *call) rescue(v any) {
-	if v == http.ErrAbortHandler {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v)
 	}
 	c.h.log.Error().Str("request_id", c.id).Str("mount", c.mount.name).Interface("panic", v).
@@ -203,9 +204,11 @@ func (c *call) rescue(v any) {
 func (c *call) admin() bool { return c.caller.admin }
 
 // host is the address that the request was sent to.
-func (c *call) host() string {
+func (c *call) host() string { return c.scheme() + c.r.Host }
+
+func (c *call) scheme() string {
 	if c.r.TLS != nil {
-		return "https://" + c.r.Host
+		return "https://"
 	}
-	return "http://" + c.r.Host
+	return "http://"
 }

@@ -71,7 +71,7 @@ func serveCompute(c *call, path []string) error {
 	if versionDocuments[version] == nil {
 		return notFound
 	}
-	c.root = c.host() + "/compute/" + version
+	c.root = c.scheme() + c.r.Host + "/compute/" + version
 	if version == "v2.1" {
 		if err := c.negotiate(); err != nil {
 			return err

@@ -389,14 +389,17 @@ func TestInstanceActions_OutliveTheJobsThatAreRemembered(t *testing.T) {
 		w.apply(event("t/server/s", sm.ActStop, sm.PhaseSucceeded, job("stop-"+string(rune('A'+i)), "")))
 	}
 	var list struct {
-		InstanceActions []struct{ Action, Message, Start_time string }
+		InstanceActions []struct {
+			Action, Message string
+			Start           string `json:"start_time"`
+		}
 	}
 	w.read("/compute/v2.1/t/servers/s/os-instance-actions", &list)
 	all := list.InstanceActions
 	if n := len(all); n != sm.MaxJobs+2 || all[n-1].Action != "create" || all[n-1].Message != "" || all[n-2].Action != "reboot" || all[n-2].Message != "Error" {
 		t.Fatalf("%d actions: %+v", n, all)
 	}
-	if got := all[len(all)-1].Start_time; got != "2026-11-21T02:00:01.000000" {
+	if got := all[len(all)-1].Start; got != "2026-11-21T02:00:01.000000" {
 		t.Errorf("the build began at %s", got)
 	}
 }

@@ -24,7 +24,7 @@ func (c *call) tagged(body []byte) error {
 }
 
 var (
-	revalidate = []string{"private, no-cache"}            // to be kept by its reader alone, who asks each time
+	revalidate = []string{"private, no-cache"}           // to be kept by its reader alone, who asks each time
 	varyToken  = []string{"X-Auth-Token, Authorization"} // who asks decides what is seen
 )
 

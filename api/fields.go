@@ -92,17 +92,7 @@ func orNull(s shape) shape {
 
 // having is an object with that member.
 func having(name string, of shape) shape {
-	return func(v []byte) bool {
-		if !isObject(v) {
-			return false
-		}
-		for n, value := range members(v) {
-			if string(n) == name {
-				return of(value)
-			}
-		}
-		return false
-	}
+	return func(v []byte) bool { return isObject(v) && of(valueOf(v, name)) }
 }
 
 // listOf is an array of such values.

@@ -19,6 +19,17 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// valueOf is the value of a member of an object, nil where there is none.
+func valueOf(object []byte, name string) (found []byte) {
+	for n, value := range members(object) {
+		if string(n) == name {
+			found = value
+			break
+		}
+	}
+	return found
+}
+
 // elements yields the values of an array.
 func elements(array []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {

@@ -16,6 +16,7 @@ var places = []place{
 	{"/volume/v3/backups/detail?status=error", "Block Storage API: backups in error"},
 	{"/volume/v3/messages", "Block Storage API: every fault of every kind, as a message"},
 	{"/v1/faults", "everything that is in ERROR now, newest first"},
+	{"/v1/faults/groups", "failures: the faults that are alike, and what their resources share"},
 	{"/v1/resources", "all resources"},
 	{"/v1/summary", "how many there are of each kind and status"},
 	{"/v1/rejected", "messages that could not be understood"},

@@ -7,16 +7,20 @@ import (
 
 // Route is a line of a table of routes, as tests outside of the package see it.
 type Route struct {
-	Mount   string // the first segment of its path
+	Mount   string // the first segment of its path, and where that has several tables, which of them
 	Pattern string
 	Served  bool // else it is answered with 501
 }
 
 // tables are all tables of routes by the mount and what stands before a path of theirs.
 var tables = map[string][]routes{
-	"v1":      {ownRoutes},
-	"compute": {computeRoutes},
-	"volume":  {volumeRoutes["v3"]},
+	"v1":                     {ownRoutes},
+	"compute":                {computeRoutes},
+	"volume":                 {volumeRoutes["v3"]},
+	"volume/v2":              {volumeRoutes["v2"]},
+	"cloud-backup":           {cloudBackupRoutes},
+	"backup-management":      {managementRoutes},
+	"backup-management/orgs": {managementElsewhere},
 }
 
 // Routes are those of all tables; Mounts are the first segments of all paths that are served.

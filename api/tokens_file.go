@@ -29,8 +29,8 @@ func LoadTokens(path string) ([]Token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the file of tokens: %w", err)
 	}
-	defer f.Close()
-	info, err := f.Stat() // of what is open, not of what may stand there by now
+	defer func() { _ = f.Close() }() // it is only read
+	info, err := f.Stat()            // of what is open, not of what may stand there by now
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("opening the file of tokens: %w", err)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"errors"
 	"strings"
 
 	sm "faultd/statemachine"
@@ -128,10 +129,10 @@ func (c *call) newestFirst() error {
 func several(wrong ...error) error {
 	var all *problem
 	for _, err := range wrong {
-		p, ok := err.(*problem)
+		var p *problem
 		switch {
 		case err == nil:
-		case !ok:
+		case !errors.As(err, &p):
 			return err
 		case all == nil:
 			all = p

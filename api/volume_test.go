@@ -99,10 +99,10 @@ func TestSeveral(t *testing.T) {
 	if err := several(nil, nil); err != nil {
 		t.Errorf("of none: %v", err)
 	}
-	if err := several(nil, notFound); err != notFound {
+	if err := several(nil, notFound); !errors.Is(err, notFound) {
 		t.Errorf("of one: %v", err)
 	}
-	if err := several(badRequest("a"), store); err != store {
+	if err := several(badRequest("a"), store); !errors.Is(err, store) {
 		t.Errorf("what is no problem is said alone: %v", err)
 	}
 }
@@ -137,7 +137,8 @@ func TestVolume_ElementsOfRequests(t *testing.T) {
 			h := New(Config{Store: c.store})
 			c.change(h)
 			w := get(t, h, c.target, "Accept", accept)
-			code, name := 0, ""
+			var code int
+			var name string
 			if accept == "application/json" {
 				name, code = element(t, w.Body.Bytes())
 			} else {

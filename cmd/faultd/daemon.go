@@ -32,8 +32,8 @@ type daemon struct {
 	server   *http.Server
 	listener net.Listener
 	files    []operatorFile // that SIGHUP loads again
-	streams  chan struct{} // closed when those who follow the stream of transitions must go
-	stopping func()        // told that the daemon is about to stop
+	streams  chan struct{}  // closed when those who follow the stream of transitions must go
+	stopping func()         // told that the daemon is about to stop
 	hangup   <-chan os.Signal
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -68,7 +69,7 @@ func (f filter) query() url.Values {
 }
 
 func list(ctx context.Context, w io.Writer, c *client, f filter, output string) error {
-	found, more, err := collect(ctx, c, f)
+	found, more, err := collect(ctx, c, "v1/resources", f.query(), f.limit)
 	if err != nil {
 		return err
 	}
@@ -78,25 +79,26 @@ func list(ctx context.Context, w io.Writer, c *client, f filter, output string) 
 	return printResources(w, found, more, time.Now())
 }
 
-// collect follows the links from page to page until it has as many resources as were asked for, and tells
+// collect follows the links from page to page of a list until it has as many members as were asked for, and tells
 // whether there are more.
-func collect(ctx context.Context, c *client, f filter) (found []json.RawMessage, more bool, err error) {
+func collect(ctx context.Context, c *client, path string, query url.Values, limit int) (found []json.RawMessage, more bool, err error) {
 	found = []json.RawMessage{}
-	path, query := "v1/resources", f.query()
 	for {
-		var page struct {
+		var page struct { // one of the lists
 			Resources []json.RawMessage `json:"resources"`
+			Groups    []json.RawMessage `json:"groups"`
 			Links     []link            `json:"links"`
 		}
 		if err := c.get(ctx, path, query, &page); err != nil {
 			return nil, false, err
 		}
-		found = append(found, page.Resources...)
-		if len(found) > f.limit {
-			return found[:f.limit], true, nil
+		members := slices.Concat(page.Resources, page.Groups)
+		found = append(found, members...)
+		if len(found) > limit {
+			return found[:limit], true, nil
 		}
 		path, query = next(page.Links), nil
-		if path == "" || len(page.Resources) == 0 {
+		if path == "" || len(members) == 0 {
 			return found, false, nil
 		}
 	}

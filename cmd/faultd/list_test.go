@@ -93,6 +93,7 @@ func TestShow(t *testing.T) {
 
 	out := d.ask(t, "show", "server", faultyServer)
 	for _, part := range []string{"ERROR, 66%, since 2010-08-10T11:59:59Z", "404 Could not find image", "Fault details", "IMAGE_NOT_FOUND",
+		"Cause       not-found", "  advice    The image does not exist", "  retry     does not help",
 		"build b-41, failed", "History", "BUILD    ERROR  build"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("show lacks %q:\n%s", part, out)

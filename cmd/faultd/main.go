@@ -102,7 +102,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetVersionTemplate("faultd {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newPublish(), newList(), newShow(), newWatch(), newCheck(), newWait(), newStates(), newToken())
+	root.AddCommand(newServe(), newPublish(), newList(), newShow(), newGroups(), newWatch(), newCheck(), newWait(), newStates(), newToken())
 	return root
 }
 

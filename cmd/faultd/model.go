@@ -8,21 +8,22 @@ import (
 // What the /v1 interface answers, as far as tables show it.
 
 type resource struct {
-	Kind     string          `json:"kind"`
-	ID       string          `json:"id"`
-	Tenant   string          `json:"tenant_id"`
-	User     string          `json:"user_id"`
-	Name     string          `json:"name"`
-	Status   string          `json:"status"`
-	Progress int             `json:"progress"`
-	Created  time.Time       `json:"created"`
-	Updated  time.Time       `json:"updated"`
-	Job      *job            `json:"job"`
-	Fault    *fault          `json:"fault"`
-	Warning  *fault          `json:"warning"`
-	Attempts []attempt       `json:"attempts"`
-	Sequence uint64          `json:"sequence"`
-	Extra    json.RawMessage `json:"attributes"`
+	Kind      string          `json:"kind"`
+	ID        string          `json:"id"`
+	Tenant    string          `json:"tenant_id"`
+	User      string          `json:"user_id"`
+	Name      string          `json:"name"`
+	Status    string          `json:"status"`
+	Progress  int             `json:"progress"`
+	Created   time.Time       `json:"created"`
+	Updated   time.Time       `json:"updated"`
+	Job       *job            `json:"job"`
+	Fault     *fault          `json:"fault"`
+	Diagnosis *diagnosis      `json:"diagnosis"`
+	Warning   *fault          `json:"warning"`
+	Attempts  []attempt       `json:"attempts"`
+	Sequence  uint64          `json:"sequence"`
+	Extra     json.RawMessage `json:"attributes"`
 }
 
 type job struct {
@@ -41,6 +42,34 @@ type fault struct {
 	Details   string    `json:"details"`
 	Reason    string    `json:"reason"`
 	ErrorCode string    `json:"error_code"`
+}
+
+// diagnosis is what is thought of a resource's fault.
+type diagnosis struct {
+	Cause  string `json:"cause"`
+	Retry  bool   `json:"retry"`
+	Advice string `json:"advice"`
+	Remark string `json:"remark"`
+}
+
+// faultGroup is what is counted of all faults that are one failure.
+type faultGroup struct {
+	Kind    string  `json:"kind"`
+	Action  string  `json:"action"`
+	Code    int     `json:"code"`
+	Message string  `json:"message"`
+	Cause   string  `json:"cause"`
+	Active  uint64  `json:"active"`
+	Total   uint64  `json:"total"`
+	Shared  []share `json:"shared"`
+}
+
+// share is an attribute's value that many of a group's resources have.
+type share struct {
+	Attribute string `json:"attribute"`
+	Value     string `json:"value"`
+	Count     uint64 `json:"count"`
+	Of        uint64 `json:"of"`
 }
 
 // attempt is an attempt of a job that failed while the job went on.

@@ -58,9 +58,7 @@ func newServe() *cobra.Command {
 			if err := s.check(); err != nil {
 				return err
 			}
-			if s.tokens == "" && !cmd.Flags().Changed("rate-limit") {
-				s.limits.Rate = 0 // whoever is on this machine may ask as much as it can take
-			}
+			s.limits.Rate = s.rate(cmd.Flags().Changed("rate-limit"))
 			return serve(cmd.Context(), &s, cmd.ErrOrStderr())
 		},
 	}
@@ -188,6 +186,15 @@ func loopback(addr string) (bool, error) {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
+}
+
+// rate is the limit on requests. Without tokens whoever is on this machine may ask as much as it can take, unless a limit
+// was given.
+func (s *settings) rate(given bool) float64 {
+	if s.tokens == "" && !given {
+		return 0
+	}
+	return s.limits.Rate
 }
 
 // newLogger writes to w; the log is for machines unless the console format is chosen.

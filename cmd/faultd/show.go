@@ -75,6 +75,7 @@ func printOne(w io.Writer, r *resource, history []row, cut int, now time.Time) e
 	line(t, strings.ToUpper(r.Kind), r.ID)
 	line(t, "Status", fmt.Sprintf("%s, %d%%, since %s", r.Status, r.Progress, instant(since(history, r.Created), now)))
 	printFault(t, "Fault", r.Fault, now)
+	printDiagnosis(t, r.Diagnosis)
 	printFault(t, "Warning", r.Warning, now)
 	printJob(t, r.Job, now)
 	for _, a := range r.Attempts {
@@ -117,6 +118,22 @@ func printFault(t *tabwriter.Writer, name string, f *fault, now time.Time) {
 		line(t, "  error code", f.ErrorCode)
 	}
 	line(t, "  at", instant(f.Created, now))
+}
+
+func printDiagnosis(t *tabwriter.Writer, d *diagnosis) {
+	if d == nil {
+		return
+	}
+	line(t, "Cause", d.Cause)
+	line(t, "  advice", d.Advice)
+	if d.Remark != "" {
+		line(t, "  remark", d.Remark)
+	}
+	again := "does not help by itself"
+	if d.Retry {
+		again = "can help"
+	}
+	line(t, "  retry", again)
 }
 
 func printJob(t *tabwriter.Writer, j *job, now time.Time) {

@@ -1,0 +1,456 @@
+package peers
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+)
+
+// described is a daemon and what it says of itself.
+type described struct {
+	url    string
+	doc    *openapi3.T
+	router routers.Router
+	asked  map[string]map[int]bool // the statuses that each operation was answered with
+}
+
+// TestOpenAPI_AnswersFitTheDocument asks a daemon that has applied the sample log for every path of its document, with
+// ids from that log and with all that can be wrong, and holds every answer to the document: its status, its header and
+// its body, in which nothing may stand that is not described.
+func TestOpenAPI_AnswersFitTheDocument(t *testing.T) {
+	d := describe(t, start(t))
+	for _, path := range d.doc.Paths.InMatchingOrder() {
+		t.Run(strings.Trim(path, "/"), func(t *testing.T) { d.askAll(t, path) })
+	}
+	t.Run("events", d.checkEvents)
+	t.Run("not served", d.askUnserved)
+	t.Run("elsewhere", d.askElsewhere)
+	for _, item := range d.doc.Paths.Map() {
+		op := item.Get
+		if got := d.asked[op.OperationID]; !got[200] && !got[300] {
+			t.Errorf("%s never succeeded: %v", op.OperationID, slices.Sorted(maps.Keys(got)))
+		}
+	}
+	if !d.asked["showResource"][304] || !d.asked["showHistory"][304] {
+		t.Error("nothing was answered with 304")
+	}
+}
+
+// describe reads the document of a daemon.
+func describe(t *testing.T, at string) *described {
+	answer := fetch(t, http.MethodGet, at+"/openapi.json", nil)
+	loader := openapi3.NewLoader()
+	whole, err := loader.LoadFromData(answer.body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := whole.Validate(t.Context()); err != nil {
+		t.Fatalf("the document is not OpenAPI %s: %v", whole.OpenAPI, err)
+	}
+	doc, err := loader.LoadFromData(closed(t, answer.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc.Servers = openapi3.Servers{{URL: at}}
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &described{at, doc, router, map[string]map[int]bool{}}
+}
+
+// closed is the document with every object closed: programs that read answers are to bear more than is described, so
+// the document leaves them open, but what is answered now is to be described.
+func closed(t *testing.T, document []byte) []byte {
+	var whole map[string]any
+	if err := json.Unmarshal(document, &whole); err != nil {
+		t.Fatal(err)
+	}
+	closeObjects(whole["paths"])
+	closeObjects(whole["components"])
+	document, err := json.Marshal(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+func closeObjects(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			closeObjects(item)
+		}
+	case map[string]any:
+		for _, item := range v {
+			closeObjects(item)
+		}
+		if v["type"] == nil || v["properties"] == nil || v["additionalProperties"] != nil || v["$ref"] != nil {
+			return
+		}
+		v["additionalProperties"] = false
+	}
+}
+
+// reply is an answer.
+type reply struct {
+	request *http.Request
+	status  int
+	header  http.Header
+	body    []byte
+}
+
+func fetch(t *testing.T, method, target string, header map[string]string) reply {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range header {
+		r.Header.Set(name, value)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if method == http.MethodGet && answer.Header.Get("Content-Type") == "text/event-stream" {
+		return reply{r, answer.StatusCode, answer.Header, readEvents(t, answer.Body)}
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{r, answer.StatusCode, answer.Header, body}
+}
+
+// readEvents reads the beginning of a stream, which has no end: some events, or a sign of life.
+func readEvents(t *testing.T, stream io.Reader) []byte {
+	t.Helper()
+	some := make([]byte, 64<<10)
+	n, err := stream.Read(some)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return some[:n]
+}
+
+// samples are what can stand for the placeholders of each path, by what stands before them.
+var samples = []struct {
+	before string
+	values []map[string]string
+}{
+	{"/v1/", each("kind", map[string][]string{"server": {faultyServer, "52415800-8b69-11e0-9b19-734f00000107", "52415800-8b69-11e0-9b19-734f00000109"}, "image": {faultyImage},
+		"backup": {faultyBackup, "bk-103"}, "export": {"ex-201", "ex-202"}, "import": {"im-301", "im-302"}, "restore": {"re-401", "re-402"},
+		"migration": {"mi-501", "mi-502", "mi-503", "mi-504"}})},
+	{"/compute/{version}/{tenant}/images", one("id", faultyImage, "52415800-8b69-11e0-9b19-734f5a0b0000")},
+	{"/compute/{version}/images", one("id", faultyImage)},
+	{"/compute/", append(one("id", faultyServer, "52415800-8b69-11e0-9b19-734f335aa7b3"), map[string]string{"id": faultyServer, "request": "req-00000041-0810-4a10-8a10-524158000041"})},
+	{"/volume/{version}", one("id", goodBackup, faultyBackup, "bk-103")},
+	{"/cloud-backup/v2/{tenant}/backups", one("id", goodBackup, faultyBackup, "bk-103")},
+	{"/cloud-backup/v2/{tenant}/restores", one("id", "re-401", "re-402")},
+	{"/backup-management/v1/orgs/{org}/clouds/{cloud}/backups", one("id", goodBackup, faultyBackup, "bk-103")},
+	{"/backup-management/v1/orgs/{org}/clouds/{cloud}/exports", one("id", "ex-201", "ex-202")},
+	{"/backup-management/v1/orgs/{org}/clouds/{cloud}/imports", one("id", "im-301", "im-302")},
+	{"/backup-management/v1/orgs/{org}/clouds/{cloud}/restores", one("id", "re-401", "re-402")},
+	{"/backup-management/v1/orgs/{org}/clouds/{cloud}/migrations", one("id", "mi-501", "mi-502", "mi-503", "mi-504")},
+}
+
+func one(name string, values ...string) (all []map[string]string) {
+	for _, v := range values {
+		all = append(all, map[string]string{name: v})
+	}
+	return all
+}
+
+func each(name string, ids map[string][]string) (all []map[string]string) {
+	for kind, of := range ids {
+		for _, id := range of {
+			all = append(all, map[string]string{name: kind, "id": id})
+		}
+	}
+	return all
+}
+
+var placeholder = regexp.MustCompile(`\{([^}]*)\}`)
+
+// addresses are all that a path of the document stands for: every version and cloud, each with every sample.
+func (d *described) addresses(t *testing.T, path string) (all []string) {
+	values := []map[string]string{{}}
+	for _, s := range samples {
+		if strings.HasPrefix(path, s.before) {
+			values = s.values
+			break
+		}
+	}
+	if strings.HasSuffix(path, "/messages/{id}") {
+		values = one("id", d.message(t))
+	}
+	for _, version := range versions(d.doc.Paths.Value(path)) {
+		for _, cloud := range []string{"c-dfw-1", "c-ord-1"} {
+			for _, sample := range values {
+				fill := maps.Clone(sample)
+				fill["version"], fill["cloud"], fill["tenant"], fill["org"] = version, cloud, tenant, tenant
+				all = append(all, placeholder.ReplaceAllStringFunc(path, func(name string) string { return fill[strings.Trim(name, "{}")] }))
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(address string) bool { return strings.HasSuffix(address, "/") && address != "/" })
+}
+
+// versions are those that a path stands for.
+func versions(item *openapi3.PathItem) (all []string) {
+	p := item.Parameters.GetByInAndName("path", "version")
+	if p == nil {
+		return []string{""}
+	}
+	for _, v := range p.Schema.Value.Enum {
+		all = append(all, fmt.Sprint(v))
+	}
+	return all
+}
+
+// message is the id of a message.
+func (d *described) message(t *testing.T) string {
+	var list struct{ Messages []struct{ ID string } }
+	if err := json.Unmarshal(fetch(t, http.MethodGet, d.url+"/volume/v3/"+tenant+"/messages", nil).body, &list); err != nil || len(list.Messages) == 0 {
+		t.Fatalf("there are no messages: %v", err)
+	}
+	return list.Messages[0].ID
+}
+
+// queries are asked of every address: what fits one path is no harm to the others, and what is wrong is answered with
+// a fault.
+var queries = []string{"", "limit=1", "limit=2&status=ERROR", "status=error", "status=failed&status=nonsense", "limit=nonsense", "limit=-1", "marker=unknown-marker", "marker=%00",
+	"changes-since=2000-01-01T00:00:00Z", "changes-since=yesterday", "with_count=true", "all_tenants=1", "all_tenants=nonsense", "tenant=9001", "tenant=%2F", "sort_dir=desc", "sort_dir=asc",
+	"name=web", "code=404", "code=5xx", "code=999", "kind=server", "kind=nonsense", "min_position=1", "min_position=999999&wait=0", "min_position=nonsense", "%zz", "start=0&pageSize=1"}
+
+// askAll asks for all that a path stands for in all ways.
+func (d *described) askAll(t *testing.T, path string) {
+	addresses := d.addresses(t, path)
+	if len(addresses) == 0 {
+		t.Fatal("there is no sample for it")
+	}
+	for _, address := range addresses {
+		for _, query := range queries {
+			target := d.url + address
+			if query != "" {
+				target += "?" + query
+			}
+			header := map[string]string{"Last-Event-ID": "1"}
+			got := d.check(t, fetch(t, http.MethodGet, target, header), path)
+			if tag := got.header.Get("ETag"); tag != "" {
+				header["If-None-Match"] = tag
+				if again := d.check(t, fetch(t, http.MethodGet, target, header), path); again.status != http.StatusNotModified {
+					t.Errorf("%s, If-None-Match %s: %d", target, tag, again.status)
+				}
+			}
+		}
+		for _, accept := range []string{"application/xml", "application/vnd.openstack.compute+json", "application/vnd.openstack.volume+xml;q=0.5", "image/png"} {
+			d.check(t, fetch(t, http.MethodGet, d.url+address, map[string]string{"Accept": accept, "Last-Event-ID": "1"}), path)
+		}
+		for _, version := range []string{"compute 2.90, volume 3.64", "compute 9.9, volume 9.9", "compute x, volume x"} {
+			d.check(t, fetch(t, http.MethodGet, d.url+address, map[string]string{"OpenStack-API-Version": version, "Last-Event-ID": "1"}), path)
+		}
+		d.checkHead(t, address)
+		refused := d.check(t, fetch(t, http.MethodPost, d.url+address, nil), path)
+		if refused.status != http.StatusMethodNotAllowed || refused.header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("POST %s: %d %v", address, refused.status, refused.header)
+		}
+	}
+	if strings.Contains(path, "{id}") { // one that nobody has
+		unknown := strings.NewReplacer(goodBackup, "none", faultyServer, "none", faultyImage, "none").Replace(addresses[0])
+		unknown = regexp.MustCompile(`/(bk|ex|im|re|mi)-\d+|/[0-9a-f]{8}-[0-9a-f-]{27}`).ReplaceAllString(unknown, "/none")
+		if got := d.check(t, fetch(t, http.MethodGet, d.url+unknown, nil), path); got.status != http.StatusNotFound && got.status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", unknown, got.status, got.body)
+		}
+	}
+}
+
+// checkHead compares HEAD with GET.
+func (d *described) checkHead(t *testing.T, address string) {
+	got, want := fetch(t, http.MethodHead, d.url+address, nil), fetch(t, http.MethodGet, d.url+address, nil)
+	if got.status != want.status || len(got.body) > 0 || got.header.Get("Content-Type") != want.header.Get("Content-Type") || got.header.Get("X-Openstack-Request-Id") == "" {
+		t.Errorf("HEAD %s: %d %v %s, GET %d %v", address, got.status, got.header, got.body, want.status, want.header)
+	}
+}
+
+// check holds an answer to the operation that the document has for a path.
+func (d *described) check(t *testing.T, got reply, path string) reply {
+	t.Helper()
+	route := &routers.Route{Spec: d.doc, Path: path, PathItem: d.doc.Paths.Value(path), Method: http.MethodGet, Operation: d.doc.Paths.Value(path).Get}
+	if found, _, err := d.router.FindRoute(got.request); err == nil && found.Path != path {
+		t.Errorf("%s: the document leads to %s, want %s", got.request.URL, found.Path, path)
+	} else if err != nil && got.request.Method == http.MethodGet && !errors.Is(err, routers.ErrPathNotFound) {
+		t.Errorf("%s: %v", got.request.URL, err)
+	}
+	d.fits(t, got, route)
+	if got.status == http.StatusOK && got.request.Method == http.MethodGet {
+		d.allows(t, got.request, route)
+	}
+	op := route.Operation.OperationID
+	if d.asked[op] == nil {
+		d.asked[op] = map[int]bool{}
+	}
+	d.asked[op][got.status] = true
+	if got.status == http.StatusNotModified && (len(got.body) > 0 || got.header.Get("ETag") == "") {
+		t.Errorf("%s: 304 with %v %s", got.request.URL, got.header, got.body)
+	}
+	return got
+}
+
+// fits holds an answer to an operation.
+func (d *described) fits(t *testing.T, got reply, route *routers.Route) {
+	t.Helper()
+	err := openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: got.request, Route: route},
+		Status:                 got.status,
+		Header:                 got.header,
+		Body:                   io.NopCloser(bytes.NewReader(got.body)),
+		Options:                &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	})
+	if err != nil {
+		t.Errorf("%s %s: %d %v\n%s\n%v", got.request.Method, got.request.URL, got.status, got.header, got.body, err)
+	}
+	if got.status >= 500 && got.status != http.StatusNotImplemented && got.status != http.StatusServiceUnavailable {
+		t.Errorf("%s %s: %d %s", got.request.Method, got.request.URL, got.status, got.body)
+	}
+}
+
+// allows holds a request that was answered to the parameters of its operation.
+func (d *described) allows(t *testing.T, r *http.Request, route *routers.Route) {
+	t.Helper()
+	_, params, err := d.router.FindRoute(r)
+	if err == nil {
+		err = openapi3filter.ValidateRequest(t.Context(), &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: route,
+			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}})
+	}
+	if err != nil {
+		t.Errorf("%s is answered, and is not what the document allows: %v", r.URL, err)
+	}
+}
+
+// checkEvents holds the events of the stream to their schema.
+func (d *described) checkEvents(t *testing.T) {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+"/v1/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Last-Event-ID", "1")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	faults := 0
+	for lines := bufio.NewScanner(answer.Body); faults < 3 && lines.Scan(); {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var change map[string]any
+		if err := json.Unmarshal([]byte(data), &change); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.doc.Components.Schemas["Change"].Value.VisitJSON(change, openapi3.EnableJSONSchema2020()); err != nil {
+			t.Errorf("%s\n%v", data, err)
+		}
+		if change["fault"] != nil {
+			faults++
+		}
+	}
+	if faults < 3 {
+		t.Errorf("the stream ended after %d faults", faults)
+	}
+}
+
+// faultsOf are what each mount says a fault in.
+var faultsOf = map[string]string{"compute": "ComputeFault", "volume": "VolumeFault", "cloud-backup": "CloudBackupFault", "backup-management": "ManagementFault"}
+
+// fault holds an answer that is of no operation to the faults of its mount.
+func (d *described) fault(t *testing.T, got reply, status int) {
+	t.Helper()
+	name := faultsOf[strings.Split(got.request.URL.Path, "/")[1]]
+	if name == "" {
+		name = "Problem"
+	}
+	r := &openapi3.ResponseRef{Value: d.doc.Components.Responses[name].Value}
+	op := &openapi3.Operation{Responses: openapi3.NewResponses(openapi3.WithName("4XX", r.Value), openapi3.WithName("5XX", r.Value))}
+	d.fits(t, got, &routers.Route{Spec: d.doc, Method: http.MethodGet, Operation: op})
+	if got.status != status {
+		t.Errorf("%s: %d %s, want %d", got.request.URL, got.status, got.body, status)
+	}
+}
+
+// askUnserved asks for all that the document says is not served.
+func (d *described) askUnserved(t *testing.T) {
+	lists, ok := d.doc.Extensions["x-not-implemented"].(map[string]any)
+	if !ok || len(lists) == 0 {
+		t.Fatalf("x-not-implemented is %T", d.doc.Extensions["x-not-implemented"])
+	}
+	fill := strings.NewReplacer("{version}", "v2", "{org}", tenant, "{cloud}", "c-dfw-1", "{}", "any", "/**", "")
+	for before, patterns := range lists {
+		if before == "/cloud-backup/v2/" {
+			before += tenant + "/"
+		}
+		for _, pattern := range patterns.([]any) {
+			d.fault(t, fetch(t, http.MethodGet, d.url+fill.Replace(before+pattern.(string)), nil), http.StatusNotImplemented)
+		}
+	}
+}
+
+// askElsewhere asks for what is nowhere.
+func (d *described) askElsewhere(t *testing.T) {
+	for _, path := range []string{"/nothing", "/v1", "/v1/nothing", "/livez/x", "/compute/v9", "/compute/v2.1/" + tenant + "/nothing", "/volume/v3/" + tenant + "/nothing",
+		"/cloud-backup/v2/" + tenant + "/nothing", "/cloud-backup", "/backup-management/v1/orgs/" + tenant + "/clouds/c/nothing", "/backup-management"} {
+		for _, accept := range []string{"", "application/xml"} {
+			d.fault(t, fetch(t, http.MethodGet, d.url+path, map[string]string{"Accept": accept}), http.StatusNotFound)
+		}
+	}
+}
+
+func init() {
+	for _, contentType := range []string{"application/xml", "application/vnd.openstack.compute+xml", "application/vnd.openstack.volume+xml"} {
+		openapi3filter.RegisterBodyDecoder(contentType, decodeXML)
+	}
+	for _, contentType := range []string{"application/vnd.openstack.compute+json", "application/vnd.openstack.volume+json"} {
+		openapi3filter.RegisterBodyDecoder(contentType, openapi3filter.JSONBodyDecoder)
+	}
+	for _, contentType := range []string{"text/html", "text/event-stream", "application/openmetrics-text"} {
+		openapi3filter.RegisterBodyDecoder(contentType, openapi3filter.PlainBodyDecoder)
+	}
+}
+
+// decodeXML takes a document that is well formed for a text: what is in it, schemas in XML say.
+func decodeXML(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return nil, err
+	}
+	for tokens := xml.NewDecoder(bytes.NewReader(text)); ; {
+		if _, err := tokens.Token(); err == io.EOF {
+			return string(text), nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+}
