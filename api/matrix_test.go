@@ -257,19 +257,19 @@ func (w *world) message(tenant string) string {
 var forAdministrators = map[string]bool{"faults/groups": true, "rejected": true, "hooks/**": true, "snapshot": true, "position": false}
 
 // want is the status that a visitor is to get.
-func (t *target) want(a *visitor) int {
-	ofAll, guarded := forAdministrators[t.route.Pattern]
+func (at *target) want(a *visitor) int {
+	ofAll, guarded := forAdministrators[at.route.Pattern]
 	switch {
 	case !a.valid:
 		return http.StatusUnauthorized
-	case t.tenant != "" && a.tenant != "" && t.tenant != a.tenant:
+	case at.tenant != "" && a.tenant != "" && at.tenant != a.tenant:
 		return http.StatusForbidden
-	case t.route.Mount == "v1" && guarded && (!a.admin || ofAll && a.tenant != ""):
+	case at.route.Mount == "v1" && guarded && (!a.admin || ofAll && a.tenant != ""):
 		return http.StatusForbidden
-	case !t.route.Served:
+	case !at.route.Served:
 		return http.StatusNotImplemented
-	case t.one && (!a.sees(t.owner) || t.owner == "" || t.tenant != "" && t.tenant != t.owner):
-		if collection, _, _ := strings.Cut(t.route.Pattern, "/"); t.route.Mount == "backup-management" && (collection == "backups" || collection == "restores") {
+	case at.one && (!a.sees(at.owner) || at.owner == "" || at.tenant != "" && at.tenant != at.owner):
+		if collection, _, _ := strings.Cut(at.route.Pattern, "/"); at.route.Mount == "backup-management" && (collection == "backups" || collection == "restores") {
 			return http.StatusBadRequest // the codes 108 and 120
 		}
 		return http.StatusNotFound

@@ -98,7 +98,7 @@ func soundXML(a answer) error {
 		Message string `xml:"message"`
 	}
 	if err := xml.Unmarshal([]byte(a.body), &f); err != nil || f.Code != a.status || f.Message == "" || f.XMLName.Space == "" {
-		return fmt.Errorf("no fault: %v: %s", err, a.body)
+		return fmt.Errorf("no fault (%s): %s", fmt.Sprint(err), a.body)
 	}
 	return nil
 }

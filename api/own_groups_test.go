@@ -53,6 +53,9 @@ func TestGroups_CountAndCompare(t *testing.T) {
 		Groups []faultGroup
 		Links  []any
 	}
+	if body := w.get("/v1/faults/groups").Body.String(); strings.Contains(body, `"reason"`) {
+		t.Errorf("a reason that nobody gave: %s", body)
+	}
 	w.read("/v1/faults/groups", &page)
 	if len(page.Groups) != 2 || len(page.Links) != 0 {
 		t.Fatalf("%+v", page)

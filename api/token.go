@@ -21,7 +21,8 @@ type Token struct {
 func (t *Token) Expired(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
 
 // SetTokens replaces the tokens that are taken, from the next request on. A stream whose token is no longer among
-// them ends. It may be called at any time; without any token nobody is served.
+// them ends. It may be called at any time; without any token nobody is served. A handler that was made without tokens
+// goes on without.
 func (h *Handler) SetTokens(tokens []Token) { h.tokens.Store(&tokens) }
 
 // byToken is the rule with tokens: who shows one of them is its tenant's, or everybody's, reader or administrator.

@@ -72,9 +72,8 @@ func checkEntry(t *testing.T, m Message) {
 	if string(before.Attributes) != string(e.Attributes) || before.Job != e.Job || before.Name != e.Name {
 		t.Fatal("the event shares bytes with the message")
 	}
-	outcome := statemachine.Outcome{}
 	e.Tenant = "t"
-	if _, outcome = statemachine.Apply(statemachine.Resource{}, e.Event); outcome.Verdict() == statemachine.Rejected {
+	if _, outcome := statemachine.Apply(statemachine.Resource{}, e.Event); outcome.Verdict() == statemachine.Rejected {
 		t.Fatalf("the machine rejects it: %+v", outcome)
 	}
 }

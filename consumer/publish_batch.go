@@ -116,7 +116,7 @@ func (p *publisher) sendBatch(ctx context.Context, batch []line) (left []line, e
 	case ack == nil: // it waits for its batch
 	case ack.Error != nil:
 		p.singly = ack.Error.ErrorCode == codeNoBatches
-		return single(batch), nil
+		return single(batch), nil //nolint:nilerr // what the server refuses as a batch is sent message by message
 	default:
 		p.singly = true
 		return single(batch[1:]), p.acknowledged(batch[:1], ack.Stream, ack.Sequence)
@@ -133,7 +133,7 @@ func (p *publisher) sendBatch(ctx context.Context, batch []line) (left []line, e
 	case ack == nil || ack.Error == nil && (ack.Batch != id || ack.Count != len(batch)):
 		return nil, fmt.Errorf("publishing lines %d to %d: the server's answer to a batch is not understood", first.number, last.number)
 	case ack.Error != nil:
-		return single(batch), nil
+		return single(batch), nil //nolint:nilerr // likewise
 	default:
 		return nil, p.acknowledged(batch, ack.Stream, ack.Sequence)
 	}

@@ -73,16 +73,13 @@ func (c *condition) enter(s State, reason string) {
 	if s == was {
 		return
 	}
-	line := c.log.Info()
+	level := zerolog.InfoLevel
 	if slices.Contains([]State{Gap, Rewound, StreamMissing, StoreFull, Failed}, s) {
-		line = c.log.Error()
+		level = zerolog.ErrorLevel
 	} else if s == Disconnected {
-		line = c.log.Warn()
+		level = zerolog.WarnLevel
 	}
-	if reason != "" {
-		line = line.Str("reason", reason)
-	}
-	line.Stringer("state", s).Stringer("was", was).Msg("state changed")
+	c.log.WithLevel(level).Str("reason", reason).Stringer("state", s).Stringer("was", was).Msg("state changed")
 }
 
 func (c *condition) now() (State, string) {

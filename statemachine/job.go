@@ -31,13 +31,14 @@ func (j *Job) advance(e *Event, claimed Time, timeless bool) Reason {
 	if !j.Phase.End() {
 		j.declare(e.Providers)
 	}
-	was, reason := j.Phase, Reason(0)
+	was := j.Phase
 	if e.Phase == PhaseProgressed && e.Fault == nil && j.known(e, claimed) {
 		return Duplicate
 	}
 	if claimed > e.StreamTime+farAhead {
 		claimed = e.StreamTime
 	}
+	var reason Reason
 	switch {
 	case e.Phase.End() && e.Provider != "":
 		reason = j.endProvider(e)

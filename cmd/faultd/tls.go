@@ -29,8 +29,6 @@ func (c *certificates) load() error {
 			return err
 		}
 		config.ClientAuth = tls.RequireAndVerifyClientCert
-		// A session that is taken up again shows no certificate, and may be older than the authorities.
-		config.SessionTicketsDisabled = true
 	}
 	c.current.Store(config)
 	return nil
@@ -53,7 +51,7 @@ var errNoCertificate = errors.New("there is no certificate in PEM form")
 
 // config asks for each connection what was loaded last.
 func (c *certificates) config() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		return c.current.Load(), nil
 	}}
 }

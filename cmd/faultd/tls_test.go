@@ -128,7 +128,9 @@ func TestServe_TLS(t *testing.T) {
 		t.Errorf("a client without TLS: %v, %v", answer, err)
 	}
 	old := ours.client(t, nil)
-	old.Transport.(*http.Transport).TLSClientConfig.MaxVersion = tls.VersionTLS11
+	old.Transport.(*http.Transport).ForceAttemptHTTP2 = false // which would need a newer one
+	config := old.Transport.(*http.Transport).TLSClientConfig
+	config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	if _, err := reach(t, old, d.http+"/livez"); err == nil {
 		t.Error("a client of TLS 1.1 is served")
 	}
@@ -147,7 +149,7 @@ func TestServe_TLS(t *testing.T) {
 }
 
 // TestServe_ClientCertificates lets in those of one authority, and after a signal those of another, which hold even for
-// clients that were there before.
+// a client that takes up a session of before.
 func TestServe_ClientCertificates(t *testing.T) {
 	dir, ours, theirs := t.TempDir(), newAuthority(t, "ours"), newAuthority(t, "theirs")
 	cert, key := ours.issue(t, "daemon")

@@ -93,7 +93,7 @@ func (s *Server) StreamBytes() int64 {
 	if err := syscall.Statfs(s.dir, &fs); err != nil {
 		return most
 	}
-	return min(most, int64(fs.Bavail)*int64(fs.Bsize)/4)
+	return min(most, int64(fs.Bavail)*int64(fs.Bsize)/4) //nolint:unconvert // Bsize has another type on other platforms
 }
 
 func options(cfg Config) (*server.Options, error) {

@@ -16,11 +16,8 @@ import (
 	"time"
 )
 
-// What the sample log tells of requests, and of a server that was built, rebuilt in vain, and rebuilt.
-const (
-	faultyRequest = "req-00000041-0810-4a10-8a10-524158000041"
-	rebuiltServer = "52415800-8b69-11e0-9b19-734f00000103"
-)
+// rebuiltServer is a server of the sample log that was built, rebuilt in vain, and rebuilt.
+const rebuiltServer = "52415800-8b69-11e0-9b19-734f00000103"
 
 // The real command, of the Debian package python3-openstackclient.
 func TestOpenStackCommand(t *testing.T) {
