@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"html/template"
 	"net/http"
+	"strings"
 )
 
 // place is a line of the page.
 type place struct{ Path, Text string }
+
+// Whole tells whether the path can be followed as it stands.
+func (p place) Whole() bool { return !strings.Contains(p.Path, "{") }
 
 var places = []place{
 	{"/compute/v2.1", "Compute API: servers and images with their faults"},
@@ -15,8 +19,8 @@ var places = []place{
 	{"/compute/v2.1/images/detail?status=ERROR", "images in ERROR"},
 	{"/volume/v3/backups/detail?status=error", "Block Storage API: backups in error"},
 	{"/volume/v3/messages", "Block Storage API: every fault of every kind, as a message"},
-	{"/cloud-backup/v2", "Cloud Backup: append a tenant and /backups or /restores"},
-	{"/backup-management/v1", "backup management: append /orgs/{org}/clouds/{cloud} and a collection"},
+	{"/cloud-backup/v2/{tenant}/backups", "Cloud Backup; restores likewise"},
+	{"/backup-management/v1/orgs/{org}/clouds/{cloud}/backups", "backup management; exports, imports, restores and migrations likewise"},
 	{"/v1/faults", "everything that is in ERROR now, newest first"},
 	{"/v1/faults/groups", "failures: the faults that are alike, and what their resources share"},
 	{"/v1/resources", "all resources"},
@@ -42,7 +46,7 @@ td { padding: .2rem 1.5rem .2rem 0; vertical-align: top }
 <h1>faultd</h1>
 <p>Jobs that build, back up and move things, and why they failed. State: {{.Health.State}}{{range .Health.Reasons}}; {{.}}{{end}}.
 <table>
-{{range .Places}}<tr><td><a href="{{.Path}}">{{.Path}}</a><td>{{.Text}}
+{{range .Places}}<tr><td>{{if .Whole}}<a href="{{.Path}}">{{.Path}}</a>{{else}}{{.Path}}{{end}}<td>{{.Text}}
 {{end}}</table>
 </html>
 `))
