@@ -7,6 +7,10 @@ import (
 	"slices"
 )
 
+// Version is that of the rules: replicas of two versions may come to two states. It grows with every change that makes
+// something else of a log.
+const Version = "1"
+
 // Apply takes what is known of a resource and the next event that concerns it, and returns what is known
 // then and what became of the event. The zero Resource is one that is not known yet.
 //

@@ -19,6 +19,7 @@ import (
 	"faultd/api"
 	"faultd/consumer"
 	"faultd/consumer/embedded"
+	"faultd/statemachine"
 	"faultd/storage"
 )
 
@@ -96,10 +97,6 @@ func openStore(s *settings, log zerolog.Logger) (*storage.DB, error) {
 	return store, nil
 }
 
-// machineVersion is the version of the rules by which a log becomes a state: it grows with every change after which the
-// same log comes to another state hash.
-const machineVersion = "1"
-
 func newDaemon(s *settings, store *storage.DB, cfg consumer.Config, listener net.Listener, access *access) *daemon {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -107,7 +104,7 @@ func newDaemon(s *settings, store *storage.DB, cfg consumer.Config, listener net
 	d := &daemon{log: cfg.Logger, source: consumer.New(cfg), listener: listener, streams: make(chan struct{})}
 	handler := api.New(api.Config{Store: store, Health: d.health, Logger: cfg.Logger, Registry: registry, Done: d.streams,
 		Tokens: access.tokens, Limits: access.limits,
-		Retention: s.retention, Machine: machineVersion})
+		Retention: s.retention, Machine: statemachine.Version})
 	d.server = api.NewServer(listener.Addr().String(), handler)
 	d.files = access.files(handler)
 	d.server.TLSConfig = access.tlsConfig()
