@@ -6,7 +6,7 @@ export GOFLAGS ?= -buildvcs=false
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 PEERS := testdata/peers
-FUZZED := ./consumer ./statemachine
+FUZZED := ./consumer ./statemachine ./api
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
