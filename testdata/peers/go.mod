@@ -3,6 +3,8 @@ module faultd/peers
 
 go 1.26.0
 
+replace faultd => ../..
+
 require (
 	github.com/getkin/kin-openapi v0.152.0
 	github.com/gophercloud/gophercloud v1.14.1
