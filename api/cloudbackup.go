@@ -71,23 +71,8 @@ type cloudView struct {
 	shared func(*sm.Resource) bool // whether two agents write to its vault
 }
 
-// cloudView reads no vault twice: on a page there are many jobs of few of them.
 func (c *call) cloudView(n *cloudBackupName) *cloudView {
-	type writer struct{ tenant, vault, agent, host, hostID string }
-	known := map[writer]bool{}
-	return &cloudView{cloudBackupName: n, root: c.root + "/", admin: c.admin(), shared: func(r *sm.Resource) bool {
-		text := func(name string) string { return textAttribute(r.Attributes, name) }
-		w := writer{r.Tenant, text("vault"), text("agent_id"), text("host"), text("hostId")}
-		if w.vault == "" {
-			return false
-		}
-		shared, ok := known[w]
-		if !ok {
-			shared = c.h.store.SharedVault(r)
-			known[w] = shared
-		}
-		return shared
-	}}
+	return &cloudView{cloudBackupName: n, root: c.root + "/", admin: c.admin(), shared: c.vaults()}
 }
 
 // cloudBackup finds the resource that the path names.

@@ -29,17 +29,25 @@ func failedAction(r *sm.Resource) sm.Action {
 	return 0
 }
 
-// sharedVaults tells of resources in ERROR whether another agent writes to their vault. It asks the store for no vault
-// twice: what fails together is often of one.
+// sharedVaults tells of resources in ERROR whether another agent writes to their vault.
 func (c *call) sharedVaults() func(*sm.Resource) bool {
+	shared := c.vaults()
+	return func(r *sm.Resource) bool {
+		return r.Fault != nil && (r.Kind == sm.Backup || r.Kind == sm.Restore) && shared(r)
+	}
+}
+
+// vaults tells of resources whether another agent writes to their vault. It asks the store for no vault twice: what
+// fails together is often of one.
+func (c *call) vaults() func(*sm.Resource) bool {
 	type writer struct{ tenant, vault, agent, host, hostID string }
 	known := map[writer]bool{}
 	return func(r *sm.Resource) bool {
-		if r.Fault == nil || r.Kind != sm.Backup && r.Kind != sm.Restore {
-			return false
-		}
 		text := func(name string) string { return textAttribute(r.Attributes, name) }
 		w := writer{r.Tenant, text("vault"), text("agent_id"), text("host"), text("hostId")}
+		if w.vault == "" {
+			return false
+		}
 		shared, asked := known[w]
 		if !asked {
 			shared = c.h.store.SharedVault(r)
