@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -330,4 +331,19 @@ func TestApply_LogAppendedToItself(t *testing.T) {
 			}
 		}
 	})
+}
+
+// cases is how many a property has here, where each opens several files; the machine's have more.
+const cases = "300"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", cases); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
 }
