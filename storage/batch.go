@@ -21,7 +21,7 @@ type batch struct {
 
 	// What counts for the state hash, and the indexes, which follow from it.
 	meta, hot, cold, jobs, history, faults, tally, rejected   *table
-	tableGroups, members, groupTenants, shared, tableValues   *table
+	groupRecords, members, groupTenants, shared, valueCounts  *table
 	ids, lists, errors, ages, unfinished, relations, messages *bbolt.Bucket
 
 	clock    sm.Time // the largest stream time so far
@@ -97,8 +97,8 @@ func (db *DB) begin() (*batch, error) {
 		db: db, tx: tx, next: db.next, counters: db.counters, hash: db.hash, clock: db.clock,
 		meta: hashed(idMeta), hot: hashed(idHot), cold: hashed(idCold), jobs: hashed(idJobs), history: hashed(idHistory),
 		faults: hashed(idFaults), tally: hashed(idCounts), rejected: hashed(idRejected),
-		tableGroups: hashed(idGroups), members: hashed(idMembers), groupTenants: hashed(idGroupTenants), shared: hashed(idShared),
-		tableValues: hashed(idValues),
+		groupRecords: hashed(idGroups), members: hashed(idMembers), groupTenants: hashed(idGroupTenants), shared: hashed(idShared),
+		valueCounts: hashed(idValues),
 		groups:      map[string]*group{}, values: map[string]int64{},
 		ids: tx.Bucket(bucketIDs), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
 		ages: tx.Bucket(bucketAges), unfinished: tx.Bucket(bucketUnfinished), relations: tx.Bucket(bucketRelations),

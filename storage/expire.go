@@ -59,8 +59,10 @@ func (b *batch) expireOne(t *touched, until sm.Time) error {
 	}
 	t.oldest = 0
 	if t.resource.Status == sm.Deleted {
-		rows := b.rows(b.history, numberKey(t.number))
-		newest := transitionTime(rows[len(rows)-1].value)
+		var newest sm.Time
+		for _, row := range b.rows(b.history, numberKey(t.number)) {
+			newest = transitionTime(row.value)
+		}
 		if newest <= until {
 			return b.remove(t)
 		}

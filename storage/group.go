@@ -63,7 +63,7 @@ func (b *batch) group(fingerprint string) (*group, error) {
 	if g := b.groups[fingerprint]; g != nil {
 		return g, nil
 	}
-	g := &group{record: b.tableGroups.get([]byte(fingerprint))}
+	g := &group{record: b.groupRecords.get([]byte(fingerprint))}
 	g.Fingerprint = fingerprint
 	if g.record != nil {
 		var err error
@@ -162,7 +162,7 @@ func memberKey(fingerprint string, number uint64) []byte {
 
 func (b *batch) writeGroups() error {
 	for fingerprint, g := range b.groups {
-		if err := b.replace(b.tableGroups, []byte(fingerprint), encodeGroup(&g.Group), g.record); err != nil {
+		if err := b.replace(b.groupRecords, []byte(fingerprint), encodeGroup(&g.Group), g.record); err != nil {
 			return err
 		}
 	}
@@ -175,7 +175,7 @@ func (b *batch) expireGroups(until sm.Time) error {
 		return err
 	}
 	clear(b.groups)
-	for _, row := range b.rows(b.tableGroups, nil) {
+	for _, row := range b.rows(b.groupRecords, nil) {
 		g, err := decodeGroup(string(row.key), row.value)
 		if err != nil {
 			return err
@@ -188,7 +188,7 @@ func (b *batch) expireGroups(until sm.Time) error {
 				return err
 			}
 		}
-		if err := b.replace(b.tableGroups, row.key, nil, row.value); err != nil {
+		if err := b.replace(b.groupRecords, row.key, nil, row.value); err != nil {
 			return err
 		}
 	}

@@ -94,8 +94,8 @@ func (b *batch) countValues(t *touched) {
 
 func (b *batch) writeValues() error {
 	for key, d := range b.values {
-		was := b.tableValues.get([]byte(key))
-		if err := b.replace(b.tableValues, []byte(key), number(asNumber(was)+uint64(d)), was); err != nil {
+		was := b.valueCounts.get([]byte(key))
+		if err := b.replace(b.valueCounts, []byte(key), number(asNumber(was)+uint64(d)), was); err != nil {
 			return err
 		}
 	}
