@@ -122,7 +122,7 @@ func TestWait_GivesUp(t *testing.T) {
 	d := startDaemon(t, t.TempDir())
 	d.ask(t, "wait")
 	r := faultd(t, "wait", "--server", d.http, "--sequence", "1000", "--timeout", "50ms")
-	if r.code != exitFailed || !strings.Contains(r.stderr, "not yet at 1000") {
+	if r.code != exitFailed || !strings.Contains(r.stderr, "has not applied 1000 yet") {
 		t.Errorf("exit code %d, want %d:\n%s", r.code, exitFailed, r.stderr)
 	}
 }
