@@ -102,15 +102,9 @@ func listCloudBackups(n *cloudBackupName) handler {
 		if err != nil {
 			return err
 		}
-		page, err := c.h.store.List(q)
+		page, next, err := c.list(q)
 		if err != nil {
-			return c.markerError(err)
-		}
-		next := ""
-		if len(page) == q.Limit {
-			if next, err = c.next(&page[len(page)-1], q.Tenant); err != nil {
-				return err
-			}
+			return err
 		}
 		return c.json(appendCloudPage(make([]byte, 0, 64+len(page)*1024), page, next, c.cloudView(n)))
 	}

@@ -125,15 +125,9 @@ func computeList(kind sm.Kind, detail bool) handler {
 		if err != nil {
 			return err
 		}
-		page, err := c.h.store.List(q)
+		page, next, err := c.list(q)
 		if err != nil {
-			return c.markerError(err)
-		}
-		next := ""
-		if len(page) == q.Limit {
-			if next, err = c.next(&page[len(page)-1], q.Tenant); err != nil {
-				return err
-			}
+			return err
 		}
 		if c.xml {
 			return c.document(pageXML(name, page, renderXML, next, c.look()))

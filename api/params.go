@@ -244,6 +244,17 @@ func (c *call) markerError(err error) error {
 	return err
 }
 
+// list is a page of resources, and the address of the page behind it: "" where the page is not full.
+func (c *call) list(q sm.Query) (page []sm.Resource, next string, err error) {
+	if page, err = c.h.store.List(q); err != nil {
+		return nil, "", c.markerError(err)
+	}
+	if len(page) == q.Limit {
+		next, err = c.next(&page[len(page)-1], q.Tenant)
+	}
+	return page, next, err
+}
+
 // next is the address of the page behind that resource, in a list of one tenant or, for "", of all. The marker is
 // the plain id wherever that is enough, since that is what clients make of it themselves.
 func (c *call) next(last *sm.Resource, tenant string) (string, error) {

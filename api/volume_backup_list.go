@@ -51,21 +51,16 @@ func listVolumeBackups(detail bool) handler {
 		if err != nil {
 			return err
 		}
-		found, err := c.h.store.List(q.Query)
+		found, next, err := c.list(q.Query)
 		if err != nil {
-			return c.markerError(err)
+			return err
 		}
-		page := volumePage{count: -1, detail: detail}
+		page := volumePage{count: -1, detail: detail, next: next}
 		for i := range found {
 			page.backups = append(page.backups, newVolumeBackup(&found[i], q.restoring))
 		}
 		if q.count {
 			if page.count, err = c.countVolumeBackups(&q); err != nil {
-				return err
-			}
-		}
-		if len(found) == q.Limit {
-			if page.next, err = c.next(&found[len(found)-1], q.Tenant); err != nil {
 				return err
 			}
 		}

@@ -27,14 +27,14 @@ func (j *Job) advance(e *Event, claimed Time, timeless bool) Reason {
 		j.settle(e)
 		return reason
 	}
+	if e.Phase == PhaseProgressed && e.Fault == nil && j.known(e, claimed) {
+		return Duplicate
+	}
 	j.RequestID = cmp.Or(j.RequestID, e.RequestID)
 	if !j.Phase.End() {
 		j.declare(e.Providers)
 	}
 	was := j.Phase
-	if e.Phase == PhaseProgressed && e.Fault == nil && j.known(e, claimed) {
-		return Duplicate
-	}
 	if claimed > e.StreamTime+farAhead {
 		claimed = e.StreamTime
 	}
@@ -235,6 +235,9 @@ func (j *Job) mark(id uint64, claimed Time) Reason {
 
 // roomFor tells whether the job can have the providers that the event names.
 func (j *Job) roomFor(e *Event) bool {
+	if e.Provider == "" && len(e.Providers) == 0 {
+		return true
+	}
 	n := len(j.Providers)
 	for _, name := range append([]string{e.Provider}, e.Providers...) {
 		if name != "" && !slices.ContainsFunc(j.Providers, func(p Provider) bool { return p.Name == name }) {
