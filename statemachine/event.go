@@ -2,7 +2,7 @@ package statemachine
 
 // Event is one message of the log, decoded: something that happened to a job.
 type Event struct {
-	Sequence   uint64 // of the message in its stream
+	Sequence   uint64 // of the message in its stream, counted on over epochs: see [Position.Ordinal]
 	StreamTime Time   // when the stream took it: the "now" of Apply
 	Time       Time   // when it happened, by its producer; Apply takes it as at most StreamTime
 	ID         uint64 // a digest of what makes the event unique: its source and id

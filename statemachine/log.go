@@ -6,10 +6,38 @@ import "errors"
 type Position struct {
 	Stream     string
 	Epoch      Time   // when the stream was created: a stream made anew is another epoch
+	Base       uint64 // what is added to the stream's sequences, so that no two messages of a store's life share a number
 	First      uint64 // sequence of the first message that counts; what was gone before it is no gap
 	Sequence   uint64 // of the last message that was applied, First-1 before the first
 	StreamTime Time   // of that message
-	Digest     uint64 // of that message
+	Digest     uint64 // of that message; 0: it was never seen, since it lies in a gap
+}
+
+// Ordinal is the number of the last message that was applied, counted on over the epochs. [Event.Sequence], and
+// whatever comes of it, is such a number; in a store's first epoch it is the stream's own sequence.
+func (p Position) Ordinal() uint64 { return p.Base + p.Sequence }
+
+// Gap is a run of messages that were gone before they were read.
+type Gap struct {
+	Epoch    Time   // of the stream
+	From, To uint64 // sequences in that stream
+	Cause    string // for people
+	Noticed  Time   // by the clock of the process
+}
+
+// Telling is an entry into ERROR, a new fault in it, or a recovery, as it is to be told to the outside.
+type Telling struct {
+	Ordinal    uint64 // of the job event, see [Position.Ordinal]; no two tellings share one
+	Epoch      Time   // of the job event, like the following
+	Sequence   uint64 // in the job stream
+	StreamTime Time
+	Time       Time
+	Behind     uint64 // sequence in FAULTS up to which all is older than the epoch
+
+	Raised   bool // else cleared
+	Previous Status
+	Fault    *Fault   // that was raised or cleared
+	Resource Resource // as it was after the event
 }
 
 // Counters count every message once: Received is the sum of Applied, Ignored and Rejected.
@@ -69,6 +97,9 @@ type Query struct {
 
 // ErrNotFound is returned when there is no such resource.
 var ErrNotFound = errors.New("no such resource")
+
+// ErrFull is returned when there is no room for more: what is there can still be read, and the same can be tried again.
+var ErrFull = errors.New("there is no room")
 
 // ErrUnknownMarker is returned when the resource that a page should begin behind does not exist, or is not the
 // tenant's.
