@@ -21,6 +21,7 @@ func (p Position) Ordinal() uint64 { return p.Base + p.Sequence }
 type Gap struct {
 	Epoch    Time   // of the stream
 	From, To uint64 // sequences in that stream
+	Missing  uint64 // messages between them, where these are not all: several gaps are kept as one; else 0
 	Cause    string // for people
 	Noticed  Time   // by the clock of the process
 }

@@ -1,7 +1,7 @@
 package storage
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,16 +17,15 @@ import (
 // its events, and written once.
 type batch struct {
 	db *DB
-	tx *bbolt.Tx
+	*tables
 
-	// What counts for the state hash, and the indexes, which follow from it.
-	meta, hot, cold, jobs, history, faults, tally, rejected   *table
-	groupRecords, members, groupTenants, shared, valueCounts  *table
-	ids, lists, errors, ages, unfinished, relations, messages *bbolt.Bucket
-
+	to       sm.Position // where it leads
+	epochs   []sm.Position
+	gaps     []gap
+	behind   uint64
+	tellings tellings
 	clock    sm.Time // the largest stream time so far
 	hash     uint64
-	scratch  []byte
 	next     uint64
 	tenants  map[string]uint32 // born in this batch
 	open     map[sm.Key]*touched
@@ -60,74 +59,126 @@ type touched struct {
 }
 
 // Apply folds the entries, which follow each other in the log, into the store in one transaction that also moves
-// the position there, and tells how long deciding and committing took. After an error nothing more can be
-// applied: it is the same error at every further call, wrapped in [ErrBroken].
-func (db *DB) Apply(entries []sm.Entry, to sm.Position) (apply, commit time.Duration, err error) {
+// the position there and keeps the gaps that were noticed while they were read, and tells how long deciding and
+// committing took. There may be no entries. It returns [sm.ErrFull], wrapped, if there was no room: nothing is applied then,
+// and the same can be tried again. After any other error nothing more can be applied: it is the same error at every
+// further call, wrapped in [ErrBroken].
+func (db *DB) Apply(entries []sm.Entry, to sm.Position, gaps ...sm.Gap) (apply, commit time.Duration, err error) {
+	if err := db.enough(entries); err != nil {
+		return 0, 0, fmt.Errorf("applying messages up to %d: %w", to.Sequence, err)
+	}
+	return db.commit(to, func(b *batch) error { return b.fold(entries, to, gaps) })
+}
+
+// commit does one transaction of the log's and shows it to readers.
+func (db *DB) commit(to sm.Position, fold func(*batch) error) (apply, commit time.Duration, err error) {
 	if db.broken != nil {
 		return 0, 0, fmt.Errorf("%w: %w", ErrBroken, db.broken)
 	}
 	start := time.Now()
-	b, err := db.begin()
-	if err == nil {
-		err = b.fold(entries, to)
-	}
+	db.step("begin")
+	b, err := db.fold(fold)
 	if err != nil {
-		db.broken = err
+		if !errors.Is(err, sm.ErrFull) {
+			db.broken = err
+		}
 		if b != nil {
-			err = errors.Join(err, b.tx.Rollback())
+			err = errors.Join(err, db.rollback(b.tx))
 		}
 		return 0, 0, fmt.Errorf("applying messages up to %d: %w", to.Sequence, err)
 	}
 	decided := time.Now()
-	if err := b.tx.Commit(); err != nil {
-		db.broken = err
+	db.step("put")
+	if err := db.write(b.tx); err != nil {
 		return 0, 0, fmt.Errorf("committing messages up to %d: %w", to.Sequence, err)
 	}
+	db.step("committed")
 	db.publish(b, to)
 	return decided.Sub(start), time.Since(decided), nil
 }
 
+// fold makes a batch of what is to be done. Damage that was met on the way is its error; the batch is nil where there is
+// no transaction.
+func (db *DB) fold(fold func(*batch) error) (b *batch, err error) {
+	if db.stuck.Load() {
+		return nil, errStuck
+	}
+	err = protect(func() (err error) {
+		if b, err = db.begin(); err != nil {
+			return err
+		}
+		err = fold(b)
+		return cmp.Or(b.damage, err)
+	})
+	if b == nil && errors.As(err, &errPanicked{}) {
+		db.stuck.Store(true)
+	}
+	return b, err
+}
+
+// rollback undoes a transaction; if bbolt panics in that too, its locks are held for ever.
+func (db *DB) rollback(tx *bbolt.Tx) error {
+	err := protect(tx.Rollback)
+	if errors.As(err, &errPanicked{}) {
+		db.stuck.Store(true)
+	}
+	return err
+}
+
+// write is finish, for pages that may be damaged.
+func (db *DB) write(tx *bbolt.Tx) error {
+	err := protect(func() error { return db.finish(tx) })
+	if errors.As(err, &errPanicked{}) {
+		db.broken = err
+		_ = db.rollback(tx) // it says that the transaction is closed, or panics again
+	}
+	return err
+}
+
 func (db *DB) begin() (*batch, error) {
-	tx, err := db.bolt.Begin(true)
+	tx, err := db.beginWrite()
 	if err != nil {
 		return nil, err
 	}
-	hashed := func(id byte) *table { return &table{tx.Bucket(hashedBuckets[id]), id} }
 	return &batch{
-		db: db, tx: tx, next: db.next, counters: db.counters, hash: db.hash, clock: db.clock,
-		meta: hashed(idMeta), hot: hashed(idHot), cold: hashed(idCold), jobs: hashed(idJobs), history: hashed(idHistory),
-		faults: hashed(idFaults), tally: hashed(idCounts), rejected: hashed(idRejected),
-		groupRecords: hashed(idGroups), members: hashed(idMembers), groupTenants: hashed(idGroupTenants), shared: hashed(idShared),
-		valueCounts: hashed(idValues),
-		groups:      map[string]*group{}, values: map[string]int64{},
-		ids: tx.Bucket(bucketIDs), lists: tx.Bucket(bucketLists), errors: tx.Bucket(bucketErrors),
-		ages: tx.Bucket(bucketAges), unfinished: tx.Bucket(bucketUnfinished), relations: tx.Bucket(bucketRelations),
-		messages: tx.Bucket(bucketMessages),
-		tenants:  map[string]uint32{}, open: map[sm.Key]*touched{}, born: map[uint64]*touched{}, counts: map[countKey]int64{},
+		db: db, tables: newTables(tx), next: db.next, counters: db.counters, hash: db.hash, clock: db.clock,
+		epochs: db.epochs, gaps: db.gaps, behind: db.behind,
+		groups: map[string]*group{}, values: map[string]int64{},
+		tenants: map[string]uint32{}, open: map[sm.Key]*touched{}, born: map[uint64]*touched{}, counts: map[countKey]int64{},
 	}, nil
 }
 
 // publish shows readers what was committed.
 func (db *DB) publish(b *batch, to sm.Position) {
+	db.next = b.next
+	db.outbox.Lock()
+	defer db.outbox.Unlock()
+	db.outbox.committed(b.tellings)
+	db.mu.Lock()
+	defer db.mu.Unlock()
 	for name, n := range b.tenants {
 		db.tenants[name] = n
 	}
-	db.next = b.next
-	db.mu.Lock()
-	defer db.mu.Unlock()
 	for key, d := range b.counts {
 		if db.counts[key] += uint64(d); db.counts[key] == 0 {
 			delete(db.counts, key)
 		}
 	}
 	db.position, db.counters, db.hash, db.clock = to, b.counters, b.hash, b.clock
+	db.epochs, db.gaps, db.behind = b.epochs, b.gaps, b.behind
 	db.pending = append(db.pending, b.pending...)
 	db.feed.add(b.changes)
 	close(db.changed)
 	db.changed = make(chan struct{})
 }
 
-func (b *batch) fold(entries []sm.Entry, to sm.Position) error {
+func (b *batch) fold(entries []sm.Entry, to sm.Position, gaps []sm.Gap) error {
+	if err := b.follow(entries, to); err != nil {
+		return err
+	}
+	if err := b.addGaps(gaps, to); err != nil {
+		return err
+	}
 	for i := range entries {
 		err := b.tick(entries[i].StreamTime)
 		if err == nil {
@@ -188,6 +239,9 @@ func (b *batch) decide(e *sm.Entry) (sm.Outcome, error) {
 	if err := b.record(t, &event, outcome.Transition); err != nil {
 		return outcome, err
 	}
+	if err := b.tell(outcome.Transition, &was, &t.resource); err != nil {
+		return outcome, err
+	}
 	return outcome, b.regroup(t, &was)
 }
 
@@ -219,7 +273,7 @@ func (b *batch) find(key sm.Key) (known []sm.Resource, err error) {
 	}
 	prefix := idPrefix(key.Kind, key.ID)
 	var numbers []uint64
-	eachPrefix(b.ids, prefix, func(_, v []byte) { numbers = append(numbers, binary.BigEndian.Uint64(v)) })
+	b.ids.each(prefix, func(_, v []byte) { numbers = append(numbers, binary.BigEndian.Uint64(v)) })
 	for _, n := range numbers {
 		t, err := b.touchNumber(n)
 		if err != nil {
@@ -230,13 +284,6 @@ func (b *batch) find(key sm.Key) (known []sm.Resource, err error) {
 	return known, nil
 }
 
-func eachPrefix(bucket *bbolt.Bucket, prefix []byte, visit func(k, v []byte)) {
-	c := bucket.Cursor()
-	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && k != nil; k, v = c.Next() {
-		visit(k, v)
-	}
-}
-
 // touch takes a resource in hand, one that does not exist too.
 func (b *batch) touch(key sm.Key) (*touched, error) {
 	if t := b.open[key]; t != nil {
@@ -244,10 +291,14 @@ func (b *batch) touch(key sm.Key) (*touched, error) {
 	}
 	t := &touched{tenant: b.tenantNumber(key.Tenant)}
 	if t.tenant != 0 {
-		if v := b.ids.Get(idKey(key.Kind, key.ID, t.tenant)); v != nil {
+		if v := b.ids.get(idKey(key.Kind, key.ID, t.tenant)); v != nil {
 			t.number = binary.BigEndian.Uint64(v)
 			if err := b.load(t); err != nil {
 				return nil, err
+			}
+			if t.resource.Key != key {
+				return nil, corrupt("the id of %s %s of tenant %s leads to %s %s of tenant %s", key.Kind, key.ID, key.Tenant,
+					t.resource.Kind, t.resource.ID, t.resource.Tenant)
 			}
 		}
 	}
@@ -263,7 +314,7 @@ func (b *batch) touchNumber(number uint64) (*touched, error) {
 	}
 	var r sm.Resource
 	if err := decodeCold(b.cold.get(numberKey(number)), &r); err != nil {
-		return nil, fmt.Errorf("resource %d: %w", number, err)
+		return nil, fmt.Errorf("resource number %d: %w", number, err)
 	}
 	return b.touch(r.Key)
 }
@@ -272,21 +323,21 @@ func (b *batch) load(t *touched) error {
 	key := numberKey(t.number)
 	t.wasHot, t.wasCold, t.wasOlder = b.hot.get(key), b.cold.get(key), b.jobs.get(key)
 	var err error
-	t.resource, t.was, err = decodeResource(t.wasHot, t.wasCold, t.wasOlder, loader(b.faults.bucket, t.number))
+	t.resource, t.was, err = decodeResource(t.wasHot, t.wasCold, t.wasOlder, loader(b.faults, t.number))
 	if err != nil {
-		return fmt.Errorf("resource %d: %w", t.number, err)
+		return fmt.Errorf("resource number %d: %w", t.number, err)
 	}
 	t.before, t.total, t.oldest, t.group = t.resource, t.was.transitions, t.was.oldest, t.was.group
 	return nil
 }
 
 // loader finds the faults of a resource.
-func loader(faults *bbolt.Bucket, number uint64) faultLoader {
+func loader(faults table, number uint64) faultLoader {
 	return func(ref faultRef) (*sm.Fault, error) {
 		if ref.sequence == 0 {
 			return nil, nil
 		}
-		v := faults.Get(faultKey(number, ref))
+		v := faults.get(faultKey(number, ref))
 		if v == nil {
 			return nil, fmt.Errorf("fault of message %d: %w", ref.sequence, errMissing)
 		}
@@ -295,7 +346,7 @@ func loader(faults *bbolt.Bucket, number uint64) faultLoader {
 }
 
 // errMissing is returned when a record refers to one that is not there.
-var errMissing = errors.New("a record is missing")
+var errMissing = corrupt("a record is missing")
 
 // decodeResource puts a resource together from its records.
 func decodeResource(hotRecord, coldRecord, olderRecord []byte, load faultLoader) (r sm.Resource, h hot, err error) {
@@ -319,7 +370,10 @@ func decodeResource(hotRecord, coldRecord, olderRecord []byte, load faultLoader)
 	r.Jobs = append(r.Jobs, newest)
 	r.Sequence, r.Updated = h.sequence, h.updated
 	r.Derive()
-	return r, h, nil
+	if len(r.Jobs) != h.jobs || r.Status != h.status || refOf(r.Fault) != h.fault { // of different times
+		err = corrupt("%s %s of tenant %s is %s by %d jobs, and %s by its record, which has %d", r.Kind, r.ID, r.Tenant, r.Status, len(r.Jobs), h.status, h.jobs)
+	}
+	return r, h, err
 }
 
 func (b *batch) tenantNumber(tenant string) uint32 {
@@ -334,12 +388,12 @@ func (b *batch) bear(t *touched) error {
 	if t.tenant = b.tenantNumber(t.resource.Tenant); t.tenant == 0 {
 		t.tenant = uint32(len(b.db.tenants) + len(b.tenants) + 1)
 		b.tenants[t.resource.Tenant] = t.tenant
-		if err := b.tx.Bucket(bucketTenants).Put([]byte(t.resource.Tenant), binary.BigEndian.AppendUint32(nil, t.tenant)); err != nil {
+		if err := b.tenantNumbers.put([]byte(t.resource.Tenant), binary.BigEndian.AppendUint32(nil, t.tenant)); err != nil {
 			return err
 		}
 	}
 	t.number = b.next
 	b.next++
 	b.born[t.number] = t
-	return b.ids.Put(idKey(t.resource.Kind, t.resource.ID, t.tenant), numberKey(t.number))
+	return b.ids.put(idKey(t.resource.Kind, t.resource.ID, t.tenant), numberKey(t.number))
 }

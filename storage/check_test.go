@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 
@@ -17,17 +18,24 @@ func TestCheck_FindsWhatWasTamperedWith(t *testing.T) {
 		says   string
 	}{
 		"a record changed": {"cold", func(b *bbolt.Bucket, k, v []byte) error {
-			return b.Put(k, append([]byte(strings.Replace(string(v), "sample", "simple", 1)), 0))
+			return b.Put(k, []byte(strings.Replace(string(v), "sample", "simple", 1)))
+		}, "of cold (server a of tenant number 1) does not fit"},
+		"a record of the log's changed": {"meta", func(b *bbolt.Bucket, _, _ []byte) error {
+			return b.Put([]byte("position"), b.Get([]byte("counters")))
+		}, "position) does not fit"},
+		"a record of another time": {"cold", func(b *bbolt.Bucket, k, v []byte) error {
+			return b.Put(k, sealed("cold", k, []byte(strings.Replace(string(v), "sample", "simple", 1))))
 		}, "state hash"},
 		"a record gone":      {"faults", func(b *bbolt.Bucket, k, _ []byte) error { return b.Delete(k) }, "a record is missing"},
-		"a record cut short": {"hot", func(b *bbolt.Bucket, k, v []byte) error { return b.Put(k, v[:3]) }, "cut short"},
+		"a record cut short": {"hot", func(b *bbolt.Bucket, k, v []byte) error { return b.Put(k, sealed("hot", k, v[:3+4])) }, "cut short"},
 		"a list entry gone":  {"lists", func(b *bbolt.Bucket, k, _ []byte) error { return b.Delete(k) }, "not in the list"},
 		"a list entry more": {"lists", func(b *bbolt.Bucket, k, _ []byte) error {
-			return b.Put(append(k[:len(k)-1:len(k)-1], 77), nil)
+			k = append(k[:len(k)-1:len(k)-1], 77)
+			return b.Put(k, sealed("lists", k, make([]byte, 4)))
 		}, "places"},
 		"an error forgotten": {"errors", func(b *bbolt.Bucket, k, _ []byte) error { return b.Delete(k) }, "not among what is in ERROR"},
-		"a count wrong":      {"counts", func(b *bbolt.Bucket, k, _ []byte) error { return b.Put(k, []byte{0, 0, 0, 0, 0, 0, 0, 9}) }, "9 servers are counted"},
-		"an id astray":       {"ids", func(b *bbolt.Bucket, k, _ []byte) error { return b.Put(k, []byte{0, 0, 0, 0, 0, 0, 0, 9}) }, "its id leads to 9"},
+		"a count wrong":      {"counts", func(b *bbolt.Bucket, k, _ []byte) error { return b.Put(k, sealed("counts", k, nine)) }, "9 servers are counted"},
+		"an id astray":       {"ids", func(b *bbolt.Bucket, k, _ []byte) error { return b.Put(k, sealed("ids", k, nine)) }, "its id leads to 9"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := temp(t)
@@ -46,6 +54,15 @@ func TestCheck_FindsWhatWasTamperedWith(t *testing.T) {
 			}
 		})
 	}
+}
+
+// nine is a number as a record, with room for its checksum.
+var nine = []byte{0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0}
+
+// sealed puts the checksum that fits to the end of a record in place of the one that it has.
+func sealed(bucket string, key, record []byte) []byte {
+	value := record[: len(record)-4 : len(record)-4]
+	return binary.BigEndian.AppendUint32(value, uint32(storage.Sum(bucket, key, value)))
 }
 
 // tamper changes the first record of a bucket behind the store's back.

@@ -2,11 +2,10 @@ package storage
 
 import (
 	"encoding/binary"
-	"errors"
 )
 
 // errShort is returned when a record ends before its last field.
-var errShort = errors.New("record is cut short")
+var errShort = corrupt("record is cut short")
 
 // encoder appends fields to a record: numbers as varints, texts with their length before them.
 type encoder struct{ b []byte }

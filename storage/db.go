@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -17,7 +19,7 @@ import (
 )
 
 // layout is the version of the bucket tree and its records; a file of another one is not opened.
-const layout = 1
+const layout = 2
 
 // lockTimeout is how long Open waits for another process to let go of the file.
 const lockTimeout = 2 * time.Second
@@ -56,9 +58,13 @@ var (
 	bucketShared       = []byte("shared")
 	bucketValues       = []byte("values")
 
+	bucketOutbox = []byte("outbox")
+	bucketEpochs = []byte("epochs")
+	bucketGaps   = []byte("gaps")
+
 	buckets = [][]byte{bucketMeta, bucketTenants, bucketIDs, bucketHot, bucketCold, bucketJobs, bucketHistory,
 		bucketFaults, bucketLists, bucketErrors, bucketCounts, bucketRejected, bucketAges, bucketUnfinished, bucketRelations, bucketMessages,
-		bucketGroups, bucketMembers, bucketGroupTenants, bucketShared, bucketValues}
+		bucketGroups, bucketMembers, bucketGroupTenants, bucketShared, bucketValues, bucketOutbox, bucketEpochs, bucketGaps}
 
 	keyLayout   = []byte("layout")
 	keyPosition = []byte("position")
@@ -66,6 +72,7 @@ var (
 	keyNext     = []byte("next")
 	keyHash     = []byte("hash")
 	keyClock    = []byte("clock")
+	keyBehind   = []byte("behind")
 )
 
 // Options say where the store is.
@@ -75,29 +82,52 @@ type Options struct {
 	// Retention is how long deleted resources and history are kept, in stream time; 0 is for ever. It is part of
 	// the policy: replicas of one log have equal states only if it is the same for all.
 	Retention time.Duration
+	// MaxSize is how large the file may become, in bytes; 0 is no limit. bbolt grows in steps of 16 MiB, so that less than
+	// 32 MiB is not kept to.
+	MaxSize int64
+	// MinFree is how many bytes must be free on the file system before a batch is applied; 0 is none.
+	MinFree uint64
+	// Step is called with the name of the point that was reached, by the goroutine that reached it; nil in production.
+	// Tests end the process there.
+	Step func(name string)
 }
 
-// DB is an open store. Its methods may be called by any number of goroutines, but [DB.Apply] by one at a time.
+// DB is an open store. Its methods may be called by any number of goroutines, but [DB.Apply] and [DB.NewEpoch] by one at a time.
 type DB struct {
-	bolt      *bbolt.DB
+	file   sync.RWMutex // guards bolt, ending and closed: whoever uses the file holds it for reading, who opens it anew for writing
+	bolt   *bbolt.DB
+	ending chan struct{} // closed when those who copy the file must let go of it
+	closed bool
+	stuck  atomic.Bool // bbolt panicked with its locks held: nobody may call it again
+
+	reusable  sync.Pool // of *tables
+	options   Options
 	log       zerolog.Logger
 	retention sm.Time
+	copying   chan struct{}     // holds a token while a copy is made
+	step      func(name string) // never nil
 
 	// Owned by the goroutine that applies.
-	next    uint64            // the number of the next resource
-	tenants map[string]uint32 // tenant numbers that are committed
-	clock   sm.Time           // the largest stream time that was applied
-	broken  error
+	next   uint64  // the number of the next resource
+	clock  sm.Time // the largest stream time that was applied
+	broken error
+	room   room
 
 	mu        sync.RWMutex // guards what follows: the committed state that readers need beside the file
 	position  sm.Position
 	counters  sm.Counters
 	hash      uint64 // of the state, see table.hashed
 	counts    map[countKey]uint64
+	tenants   map[string]uint32 // tenant numbers that are committed
+	epochs    []sm.Position     // that ended
+	gaps      []gap
+	behind    uint64 // see [DB.NewEpoch]
 	feed      feed
 	pending   []sm.Pending  // see [DB.Pending]
 	changed   chan struct{} // closed at the next commit
 	closeOnce sync.Once
+
+	outbox outbox
 }
 
 // countKey is a place in the counts: tenant number 0 counts all tenants.
@@ -107,64 +137,132 @@ type countKey struct {
 	status sm.Status
 }
 
-// Open opens the store, or creates it where there is no file. It returns [ErrInUse] or [ErrLayout], wrapped.
+// Open opens the store, or creates it where there is no file. It returns [ErrInUse], [ErrLayout] or
+// [ErrCorrupt], wrapped: what is damaged in the structure of the file is found here, by reading all of it, and what is
+// damaged in a record where that is read.
 func Open(o Options) (*DB, error) {
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
 	if _, err := os.Stat(o.Path); errors.Is(err, os.ErrNotExist) {
-		if err := create(o.Path); err != nil {
+		if err := create(o); err != nil {
 			return nil, fmt.Errorf("creating the store %s: %w", o.Path, err)
 		}
 	}
-	bolt, err := open(o.Path)
+	bolt, err := open(o.Path, o.MaxSize)
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{bolt: bolt, log: o.Logger, retention: sm.Time(o.Retention), changed: make(chan struct{})}
-	err = bolt.View(db.load)
+	db := newDB(bolt, o)
+	_ = os.Remove(o.Path + compactSuffix) // a compaction did not come to its end
+	db.step("open")
+	err = db.view(db.load)
 	if err == nil {
 		err = db.loadPending()
 	}
 	if err != nil {
-		_ = bolt.Close()
+		_ = db.Close()
 		return nil, fmt.Errorf("opening the store %s: %w", o.Path, err)
 	}
-	db.feed.start(db.position.Sequence)
+	db.feed.start(db.position.Ordinal())
 	return db, nil
 }
 
-func open(path string) (*bbolt.DB, error) {
-	bolt, err := bbolt.Open(path, 0o600, &bbolt.Options{
+func newDB(bolt *bbolt.DB, o Options) *DB {
+	return &DB{bolt: bolt, options: o, log: o.Logger, retention: sm.Time(o.Retention), step: o.Step, changed: make(chan struct{}),
+		ending: make(chan struct{}), copying: make(chan struct{}, 1), room: room{free: freeSpace}}
+}
+
+// open opens a file that has a structure which bbolt can be let read.
+func open(path string, maxSize int64) (*bbolt.DB, error) {
+	return openFile(path, maxSize, func(file *os.File) error {
+		_, err := verifyStructure(file)
+		return err
+	})
+}
+
+// openFile opens a file that is there, and is verified when it is locked; without verify it makes one.
+func openFile(path string, maxSize int64, verify func(*os.File) error) (*bbolt.DB, error) {
+	var file *os.File // bbolt's own
+	options := &bbolt.Options{
 		Timeout:      lockTimeout,
 		FreelistType: bbolt.FreelistMapType,
 		// Address space, not memory: remapping a grown file waits for all readers.
 		InitialMmapSize: 16 << 30,
+		MaxSize:         int(maxSize),
+		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+			if verify != nil {
+				flag &^= os.O_CREATE
+			}
+			if f, err = os.OpenFile(name, flag, mode); err != nil {
+				return f, err
+			}
+			file = f
+			if err = lock(f); err == nil && verify != nil {
+				err = verify(f)
+			}
+			return f, err
+		},
+	}
+	var bolt *bbolt.DB
+	err := protect(func() (err error) {
+		bolt, err = bbolt.Open(path, 0o600, options)
+		return err
 	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: %s; stop the other faultd, or give this one a --data-dir of its own", ErrInUse, path)
 	case err != nil:
 		return nil, fmt.Errorf("opening the store %s: %w", path, err)
+	case replaced(path, file):
+		_ = bolt.Close()
+		return nil, fmt.Errorf("%w: %s was compacted meanwhile; start again", ErrInUse, path)
 	}
 	return bolt, nil
 }
 
+// lock takes the lock that bbolt takes for the same open file right after.
+func lock(file *os.File) error {
+	for end := time.Now().Add(lockTimeout); ; time.Sleep(lockTimeout / 40) {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return fmt.Errorf("locking %s: %w", file.Name(), err)
+		case time.Now().After(end):
+			return bolterrors.ErrTimeout
+		}
+	}
+}
+
+// replaced tells whether another file than the open one has the name by now: who waited for the lock may hold that of
+// a file that is no more.
+func replaced(path string, file *os.File) bool {
+	is, err := file.Stat()
+	named, failed := os.Stat(path)
+	return err != nil || failed != nil || !os.SameFile(is, named)
+}
+
 // create makes an empty store under another name and renames it when it is durable: whatever ends the
 // process meanwhile, a file of the right name is a whole store.
-func create(path string) error {
-	temporary := path + ".new"
+func create(o Options) error {
+	temporary := o.Path + ".new"
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	bolt, err := open(temporary)
+	bolt, err := openFile(temporary, 0, nil)
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(bolt.Update(initialize), bolt.Sync(), bolt.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(temporary, path); err != nil {
+	o.Step("create")
+	if err := os.Rename(temporary, o.Path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return syncDir(filepath.Dir(o.Path))
 }
 
 func initialize(tx *bbolt.Tx) error {
@@ -173,7 +271,7 @@ func initialize(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	return tx.Bucket(bucketMeta).Put(keyLayout, binary.BigEndian.AppendUint64(nil, layout))
+	return newTables(tx).meta.put(keyLayout, numberKey(layout))
 }
 
 func syncDir(path string) error {
@@ -184,44 +282,71 @@ func syncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// load reads what is kept in memory.
-func (db *DB) load(tx *bbolt.Tx) error {
+// checkLayout tells a store of another version from a file that is no store.
+func checkLayout(v view) error {
+	if v.tx.Bucket(bucketMeta) == nil {
+		return fmt.Errorf("%w: it has no bucket %s; it is not a store of faultd", ErrLayout, bucketMeta)
+	}
+	found := v.meta.bucket().Get(keyLayout)
+	if len(found) != 8 { // it was without a checksum before layout 2
+		found = v.meta.get(keyLayout)
+	}
+	if v.damage != nil {
+		return v.damage
+	}
+	if len(found) == 8 && binary.BigEndian.Uint64(found) != layout {
+		return fmt.Errorf("%w: %d, and this faultd reads %d; use the version of faultd that wrote it, or begin with a new data directory",
+			ErrLayout, binary.BigEndian.Uint64(found), layout)
+	}
 	for _, name := range buckets {
-		if tx.Bucket(name) == nil {
-			return fmt.Errorf("%w: it has no bucket %s; it is not a store of faultd, or of a newer one", ErrLayout, name)
+		if len(found) != 8 || v.tx.Bucket(name) == nil {
+			return fmt.Errorf("%w: it has no bucket %s; it is not a store of faultd, or it is damaged", ErrLayout, name)
 		}
 	}
-	meta := tx.Bucket(bucketMeta)
-	if v := meta.Get(keyLayout); len(v) != 8 || binary.BigEndian.Uint64(v) != layout {
-		return fmt.Errorf("%w than %d; use the version of faultd that wrote it, or begin with a new data directory", ErrLayout, layout)
+	return nil
+}
+
+// load reads what is kept in memory.
+func (db *DB) load(v view) error {
+	if err := checkLayout(v); err != nil {
+		return err
 	}
 	var err error
 	db.next = 1
-	if v := meta.Get(keyNext); len(v) == 8 {
-		db.next = binary.BigEndian.Uint64(v)
+	if record := v.meta.get(keyNext); len(record) == 8 {
+		db.next = binary.BigEndian.Uint64(record)
 	}
-	if v := meta.Get(keyHash); len(v) == 8 {
-		db.hash = binary.BigEndian.Uint64(v)
+	if record := v.meta.get(keyHash); len(record) == 8 {
+		db.hash = binary.BigEndian.Uint64(record)
 	}
-	if v := meta.Get(keyClock); len(v) == 8 {
-		db.clock = sm.Time(binary.BigEndian.Uint64(v))
+	if record := v.meta.get(keyClock); len(record) == 8 {
+		db.clock = sm.Time(binary.BigEndian.Uint64(record))
 	}
-	if v := meta.Get(keyPosition); v != nil {
-		if db.position, err = decodePosition(v); err != nil {
+	if record := v.meta.get(keyPosition); record != nil {
+		if db.position, err = decodePosition(record); err != nil {
 			return fmt.Errorf("reading the position: %w", err)
 		}
 	}
-	if v := meta.Get(keyCounters); v != nil {
-		if db.counters, err = decodeCounters(v); err != nil {
+	if record := v.meta.get(keyCounters); record != nil {
+		if db.counters, err = decodeCounters(record); err != nil {
 			return fmt.Errorf("reading the counters: %w", err)
 		}
 	}
-	return db.loadTables(tx)
+	if record := v.meta.get(keyBehind); len(record) == 8 {
+		db.behind = binary.BigEndian.Uint64(record)
+	}
+	if err = db.loadEpochs(v); err != nil {
+		return err
+	}
+	if err = db.loadOutbox(v); err != nil {
+		return err
+	}
+	return db.loadTables(v)
 }
 
-func (db *DB) loadTables(tx *bbolt.Tx) error {
+func (db *DB) loadTables(v view) error {
 	db.tenants = map[string]uint32{}
-	if err := tx.Bucket(bucketTenants).ForEach(func(k, v []byte) error {
+	if err := v.tenantNumbers.all(func(k, v []byte) error {
 		if len(v) != 4 {
 			return fmt.Errorf("tenant %q: %w", k, errShort)
 		}
@@ -231,7 +356,7 @@ func (db *DB) loadTables(tx *bbolt.Tx) error {
 		return err
 	}
 	db.counts = map[countKey]uint64{}
-	return tx.Bucket(bucketCounts).ForEach(func(k, v []byte) error {
+	return v.tally.all(func(k, v []byte) error {
 		if len(k) != 6 || len(v) != 8 {
 			return fmt.Errorf("count %x: %w", k, errShort)
 		}
@@ -243,7 +368,15 @@ func (db *DB) loadTables(tx *bbolt.Tx) error {
 
 // Close waits for readers and closes the file. It may be called more than once.
 func (db *DB) Close() (err error) {
-	db.closeOnce.Do(func() { err = db.bolt.Close() })
+	db.closeOnce.Do(func() {
+		db.file.Lock()
+		defer db.file.Unlock()
+		close(db.ending)
+		db.closed = true
+		if !db.stuck.Load() { // else bbolt would wait for its own locks
+			err = db.bolt.Close()
+		}
+	})
 	return err
 }
 

@@ -98,16 +98,23 @@ type model struct {
 func newModel(log []sm.Event) *model {
 	m := &model{resources: map[sm.Key]sm.Resource{}, history: map[sm.Key][]sm.Transition{}}
 	for _, e := range log {
-		is, outcome := sm.Apply(m.resources[e.Key], e)
-		if is.Status != 0 {
-			m.resources[e.Key] = is
-		}
-		if outcome.Transition != nil {
-			m.history[e.Key] = append(m.history[e.Key], *outcome.Transition)
-		}
-		m.counters.Count(outcome.Reason, 0)
+		m.take(e)
 	}
 	return m
+}
+
+// take applies an event and returns the resource before and after it.
+func (m *model) take(e sm.Event) (was, is sm.Resource) {
+	was = m.resources[e.Key]
+	is, outcome := sm.Apply(was, e)
+	if is.Status != 0 {
+		m.resources[e.Key] = is
+	}
+	if outcome.Transition != nil {
+		m.history[e.Key] = append(m.history[e.Key], *outcome.Transition)
+	}
+	m.counters.Count(outcome.Reason, 0)
+	return was, is
 }
 
 func (m *model) check(tb testing.TB, db *storage.DB) {

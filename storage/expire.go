@@ -34,17 +34,20 @@ func (b *batch) tick(now sm.Time) error {
 // expire lets go of deleted resources and of rows of history that came until then.
 func (b *batch) expire(until sm.Time) error {
 	var due [][]byte
-	c := b.ages.Cursor()
-	for k, _ := c.First(); k != nil && sm.Time(binary.BigEndian.Uint64(k)) <= until; k, _ = c.Next() {
+	c := b.ages.cursor()
+	for k, _ := c.first(); k != nil && sm.Time(binary.BigEndian.Uint64(k)) <= until; k, _ = c.next() {
 		due = append(due, append([]byte(nil), k...))
 	}
 	for _, k := range due {
-		if err := b.ages.Delete(k); err != nil {
+		if err := b.ages.delete(k); err != nil {
 			return err
 		}
 		t, err := b.touchNumber(binary.BigEndian.Uint64(k[8:]))
 		if err != nil {
 			return err
+		}
+		if t.oldest != sm.Time(binary.BigEndian.Uint64(k)) {
+			return corrupt("%s leads to a resource that stands elsewhere", b.ages.record(k))
 		}
 		if err := b.expireOne(t, until); err != nil {
 			return err
@@ -78,14 +81,14 @@ func (b *batch) expireOne(t *touched, until sm.Time) error {
 // age notes the stream time from which on the resource has something that will expire.
 func (b *batch) age(t *touched, from sm.Time) error {
 	t.oldest = from
-	return b.ages.Put(rowKey(uint64(from), t.number), nil)
+	return b.ages.put(rowKey(uint64(from), t.number), nil)
 }
 
 // remove takes a resource out of the store. What comes of it later is a resource that is new.
 func (b *batch) remove(t *touched) error {
 	key := numberKey(t.number)
 	for _, record := range []struct {
-		table *table
+		table table
 		was   []byte
 	}{{b.hot, t.wasHot}, {b.cold, t.wasCold}, {b.jobs, t.wasOlder}} {
 		if err := b.replace(record.table, key, nil, record.was); err != nil {
@@ -100,7 +103,7 @@ func (b *batch) remove(t *touched) error {
 	if err := b.dropFaults(t.number, nil); err != nil {
 		return err
 	}
-	if err := b.ids.Delete(idKey(t.resource.Kind, t.resource.ID, t.tenant)); err != nil {
+	if err := b.ids.delete(idKey(t.resource.Kind, t.resource.ID, t.tenant)); err != nil {
 		return err
 	}
 	gone := t.resource.Key

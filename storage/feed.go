@@ -49,7 +49,7 @@ const changesPage = 1000
 func (db *DB) Changes(after uint64) (rows []sm.Change, ok bool) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
-	if after < db.feed.since || after > db.position.Sequence {
+	if after < db.feed.since || after > db.position.Ordinal() {
 		return nil, false
 	}
 	lo, hi := 0, len(db.feed.rows)

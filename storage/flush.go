@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"go.etcd.io/bbolt"
-
 	sm "faultd/statemachine"
 )
 
@@ -32,6 +30,9 @@ func (b *batch) flush(to sm.Position) error {
 		}
 	}
 	if err := b.writeRejected(); err != nil {
+		return err
+	}
+	if err := b.trimOutbox(); err != nil {
 		return err
 	}
 	return b.writeMeta(to)
@@ -85,7 +86,7 @@ func (b *batch) writeHistory(t *touched) error {
 			continue
 		}
 		for _, tenant := range [2]uint32{0, t.tenant} {
-			if err := b.messages.Put(errorKey(tenant, tr.Sequence), numberKey(t.number)); err != nil {
+			if err := b.messages.put(errorKey(tenant, tr.Sequence), numberKey(t.number)); err != nil {
 				return err
 			}
 		}
@@ -131,7 +132,7 @@ func (b *batch) cut(t *touched, until sm.Time) (oldest sm.Time, err error) {
 // dropRow deletes a row of history.
 func (b *batch) dropRow(t *touched, r row) error {
 	for _, tenant := range [2]uint32{0, t.tenant} {
-		if err := b.messages.Delete(errorKey(tenant, binary.BigEndian.Uint64(r.key[8:]))); err != nil {
+		if err := b.messages.delete(errorKey(tenant, binary.BigEndian.Uint64(r.key[8:]))); err != nil {
 			return err
 		}
 	}
@@ -191,7 +192,7 @@ func (b *batch) list(t *touched, tenant uint32, is sm.Status) error {
 	}
 	if was != 0 {
 		b.counts[countKey{tenant, kind, was}]--
-		if err := b.lists.Delete(listKey(tenant, kind, was, t.number)); err != nil {
+		if err := b.lists.delete(listKey(tenant, kind, was, t.number)); err != nil {
 			return err
 		}
 	}
@@ -199,18 +200,18 @@ func (b *batch) list(t *touched, tenant uint32, is sm.Status) error {
 		return nil
 	}
 	b.counts[countKey{tenant, kind, is}]++
-	return b.lists.Put(listKey(tenant, kind, is, t.number), nil)
+	return b.lists.put(listKey(tenant, kind, is, t.number), nil)
 }
 
 // mark puts a key into a bucket or takes it out.
-func mark(bucket *bbolt.Bucket, key []byte, was, is bool) error {
+func mark(index table, key []byte, was, is bool) error {
 	switch {
 	case was == is:
 		return nil
 	case is:
-		return bucket.Put(key, nil)
+		return index.put(key, nil)
 	default:
-		return bucket.Delete(key)
+		return index.delete(key)
 	}
 }
 
@@ -220,14 +221,14 @@ func (b *batch) indexError(t *touched, tenant uint32, is hot) error {
 		return nil
 	}
 	if was != 0 {
-		if err := b.errors.Delete(errorKey(tenant, was)); err != nil {
+		if err := b.errors.delete(errorKey(tenant, was)); err != nil {
 			return err
 		}
 	}
 	if now == 0 {
 		return nil
 	}
-	return b.errors.Put(errorKey(tenant, now), numberKey(t.number))
+	return b.errors.put(errorKey(tenant, now), numberKey(t.number))
 }
 
 // inError is the sequence of the fault under which a resource stands among what is in ERROR, 0 if it does not.
@@ -241,6 +242,9 @@ func inError(h hot) uint64 {
 func (b *batch) writeCounts() error {
 	for key, d := range b.counts {
 		was := b.db.counts[key]
+		if d < 0 && was < uint64(-d) {
+			return corrupt("%d %ss are counted as %s for tenant number %d, and %d go", was, key.kind, key.status, key.tenant, -d)
+		}
 		if err := b.replace(b.tally, listPrefix(key.tenant, key.kind, key.status), number(was+uint64(d)), number(was)); err != nil {
 			return err
 		}
@@ -275,7 +279,7 @@ func (b *batch) writeRejected() error {
 }
 
 func (b *batch) writeMeta(to sm.Position) error {
-	if err := b.replace(b.meta, keyCounters, encodeCounters(&b.counters), b.meta.bucket.Get(keyCounters)); err != nil {
+	if err := b.replace(b.meta, keyCounters, encodeCounters(&b.counters), b.meta.get(keyCounters)); err != nil {
 		return err
 	}
 	for _, record := range []struct{ key, value []byte }{
@@ -284,7 +288,7 @@ func (b *batch) writeMeta(to sm.Position) error {
 		{keyHash, numberKey(b.hash)},
 		{keyClock, numberKey(uint64(b.clock))},
 	} {
-		if err := b.meta.bucket.Put(record.key, record.value); err != nil {
+		if err := b.meta.put(record.key, record.value); err != nil {
 			return err
 		}
 	}

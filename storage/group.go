@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	sm "faultd/statemachine"
@@ -133,12 +134,18 @@ func (b *batch) leave(t *touched) error {
 	if err != nil {
 		return err
 	}
-	g.Active, g.Touched = g.Active-1, b.clock
 	member := memberKey(t.group, t.number)
 	record := b.members.get(member)
+	if g.Active == 0 || record == nil {
+		return fmt.Errorf("group %s, of %d, in which resource number %d is: %w", t.group, g.Active, t.number, errMissing)
+	}
+	g.Active, g.Touched = g.Active-1, b.clock
 	for d := (decoder{b: record}); len(d.b) > 1 && d.err == nil; {
 		key := sharedKey(t.group, value{d.byte(), d.text()})
 		was := b.shared.get(key)
+		if was == nil {
+			return fmt.Errorf("a value of group %s: %w", t.group, errMissing)
+		}
 		if err := b.replace(b.shared, key, number(asNumber(was)-1), was); err != nil {
 			return err
 		}
@@ -148,7 +155,7 @@ func (b *batch) leave(t *touched) error {
 }
 
 func (b *batch) distinct(prefix []byte) (n int) {
-	eachPrefix(b.shared.bucket, prefix, func(_, _ []byte) { n++ })
+	b.shared.each(prefix, func(_, _ []byte) { n++ })
 	return n
 }
 

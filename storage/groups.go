@@ -39,7 +39,7 @@ func (db *DB) Groups(marker string, limit int) (page []sm.Group, err error) {
 }
 
 func (v view) groups() (all []sm.Group, err error) {
-	err = v.tx.Bucket(bucketGroups).ForEach(func(k, record []byte) error {
+	err = v.groupRecords.all(func(k, record []byte) error {
 		g, err := decodeGroup(string(k), record)
 		all = append(all, g)
 		return err
@@ -63,9 +63,12 @@ func (db *DB) alive(kind sm.Kind) (n uint64) {
 // describe adds to a group the newest of its resources and what they share.
 func (v view) describe(g *sm.Group, alive uint64) error {
 	prefix := []byte(g.Fingerprint)
-	c := v.tx.Bucket(bucketMembers).Cursor()
-	for k, _ := seekBelow(c, prefix, 0); len(k) == len(prefix)+8 && string(k[:len(prefix)]) == g.Fingerprint && len(g.Samples) < groupSamples; k, _ = c.Prev() {
-		r, err := v.resource(binary.BigEndian.Uint64(k[len(prefix):]))
+	c := v.members.cursor()
+	for k, _ := seekBelow(c, prefix, 0); len(k) == len(prefix)+8 && string(k[:len(prefix)]) == g.Fingerprint && len(g.Samples) < groupSamples; k, _ = c.prev() {
+		r, h, err := v.resource(binary.BigEndian.Uint64(k[len(prefix):]))
+		if err == nil && h.group != g.Fingerprint {
+			err = v.misplaced(v.members, k, r.Key)
+		}
 		if err != nil {
 			return err
 		}
@@ -83,14 +86,14 @@ func (v view) shares(g *sm.Group, alive uint64) (all []sm.Share) {
 		beyond float64 // share in the group less share among the others
 	}
 	var found []ranked
-	values, prefix := v.tx.Bucket(bucketValues), []byte(g.Fingerprint)
-	eachPrefix(v.tx.Bucket(bucketShared), prefix, func(k, record []byte) {
+	prefix := []byte(g.Fingerprint)
+	v.shared.each(prefix, func(k, record []byte) {
 		val := value{k[len(prefix)], string(k[len(prefix)+1:])}
 		count := asNumber(record)
 		if int(val.attr) >= len(sharable) || count < 2 || 2*count < g.Active {
 			return
 		}
-		had := max(asNumber(values.Get([]byte(valueKey(g.Kind, val)))), count)
+		had := max(asNumber(v.valueCounts.get([]byte(valueKey(g.Kind, val)))), count)
 		others := float64(had-count) / float64(max(alive, g.Active+1)-g.Active)
 		if beyond := float64(count)/float64(g.Active) - others; beyond > 0 {
 			found = append(found, ranked{sm.Share{Attribute: sharable[val.attr], Value: val.text, Count: count, Of: g.Active}, beyond})

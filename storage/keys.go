@@ -6,7 +6,10 @@ import (
 	sm "faultd/statemachine"
 )
 
-func numberKey(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
+// numberKey is a number as a key, or as a record with room for its checksum.
+func numberKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint64(make([]byte, 0, 8+checksumSize), number)
+}
 
 // rowKey is the key of a row of a resource's history.
 func rowKey(number, sequence uint64) []byte {

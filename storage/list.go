@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"go.etcd.io/bbolt"
-
 	sm "faultd/statemachine"
 )
 
@@ -17,11 +15,18 @@ func (db *DB) List(q sm.Query) (page []sm.Resource, err error) {
 		if err != nil || m == nil {
 			return err
 		}
-		for n := m.next(); n != 0 && len(page) < q.Limit; n = m.next() {
-			if q.ChangedSince != 0 && v.updated(n) < q.ChangedSince {
-				continue
+		for n, place := m.next(); n != 0 && len(page) < q.Limit; n, place = m.next() {
+			if q.ChangedSince != 0 {
+				if h, err := v.head(n); err != nil {
+					return err
+				} else if h.updated < q.ChangedSince {
+					continue
+				}
 			}
-			r, err := v.resource(n)
+			r, _, err := v.resource(n)
+			if err == nil && (q.Tenant != "" && r.Tenant != q.Tenant || byte(r.Kind) != place[4] || byte(r.Status) != place[5]) {
+				err = v.misplaced(v.lists, place, r.Key)
+			}
 			if err != nil {
 				return err
 			}
@@ -34,11 +39,6 @@ func (db *DB) List(q sm.Query) (page []sm.Resource, err error) {
 	return page, err
 }
 
-func (v view) updated(number uint64) sm.Time {
-	d := decoder{b: v.hot.Get(numberKey(number))}
-	return decodeHead(&d).updated
-}
-
 // merge walks several lists at once, from the highest number down.
 type merge struct {
 	lists []list
@@ -46,7 +46,7 @@ type merge struct {
 
 // list is a place in one list.
 type list struct {
-	cursor *bbolt.Cursor
+	cursor *cursor
 	prefix []byte
 	number uint64 // 0 behind the last
 }
@@ -71,7 +71,7 @@ func newMerge(v view, q sm.Query) (*merge, error) {
 			continue
 		}
 		for _, status := range statuses(q, kind) {
-			l := list{cursor: v.lists.Cursor(), prefix: listPrefix(tenant, kind, status)}
+			l := list{cursor: v.lists.cursor(), prefix: listPrefix(tenant, kind, status)}
 			if k, _ := seekBelow(l.cursor, l.prefix, below); k != nil {
 				l.number = binary.BigEndian.Uint64(k[len(l.prefix):])
 				m.lists = append(m.lists, l)
@@ -99,10 +99,10 @@ func statuses(q sm.Query, kind sm.Kind) []sm.Status {
 	return alive
 }
 
-// next is the next number, 0 at the end.
-func (m *merge) next() uint64 {
+// next is the next number, 0 at the end, and the prefix of the list that it stands in.
+func (m *merge) next() (number uint64, prefix []byte) {
 	if len(m.lists) == 0 {
-		return 0
+		return 0, nil
 	}
 	top := 0
 	for i := range m.lists {
@@ -113,10 +113,10 @@ func (m *merge) next() uint64 {
 	l := &m.lists[top]
 	n := l.number
 	l.number = 0
-	if k, _ := l.cursor.Prev(); len(k) == len(l.prefix)+8 && string(k[:len(l.prefix)]) == string(l.prefix) {
+	if k, _ := l.cursor.prev(); len(k) == len(l.prefix)+8 && string(k[:len(l.prefix)]) == string(l.prefix) {
 		l.number = binary.BigEndian.Uint64(k[len(l.prefix):])
 	}
-	return n
+	return n, l.prefix
 }
 
 // Faults returns what is in ERROR, the newest fault first: of one tenant, or of all for "". The page begins behind
@@ -132,9 +132,12 @@ func (db *DB) Faults(tenant string, marker *sm.Key, limit int) (page []sm.Resour
 			return err
 		}
 		prefix := binary.BigEndian.AppendUint32(nil, number)
-		c := v.errors.Cursor()
-		for k, n := seekBelow(c, prefix, below); len(k) == 12 && string(k[:4]) == string(prefix) && len(page) < limit; k, n = c.Prev() {
-			r, err := v.resource(binary.BigEndian.Uint64(n))
+		c := v.errors.cursor()
+		for k, n := seekBelow(c, prefix, below); len(k) == 12 && string(k[:4]) == string(prefix) && len(page) < limit; k, n = c.prev() {
+			r, h, err := v.resource(binary.BigEndian.Uint64(n))
+			if err == nil && (tenant != "" && r.Tenant != tenant || inError(h) != binary.BigEndian.Uint64(k[4:])) {
+				err = v.misplaced(v.errors, k, r.Key)
+			}
 			if err != nil {
 				return err
 			}
@@ -154,8 +157,11 @@ func (v view) faultBelow(tenant string, marker *sm.Key) (uint64, error) {
 	if number == 0 || tenant != "" && marker.Tenant != tenant {
 		return 0, sm.ErrUnknownMarker
 	}
-	d := decoder{b: v.hot.Get(numberKey(number))}
-	below := inError(decodeHead(&d))
+	h, err := v.head(number)
+	if err != nil {
+		return 0, err
+	}
+	below := inError(h)
 	if below == 0 {
 		return 0, sm.ErrUnknownMarker
 	}

@@ -19,9 +19,12 @@ func (db *DB) Messages(tenant string, before uint64, limit int) (page []sm.Chang
 			}
 		}
 		prefix := binary.BigEndian.AppendUint32(nil, number)
-		c := v.tx.Bucket(bucketMessages).Cursor()
-		for k, n := seekBelow(c, prefix, before); len(k) == 12 && bytes.HasPrefix(k, prefix) && len(page) < limit; k, n = c.Prev() {
+		c := v.messages.cursor()
+		for k, n := seekBelow(c, prefix, before); len(k) == 12 && bytes.HasPrefix(k, prefix) && len(page) < limit; k, n = c.prev() {
 			change, err := v.change(binary.BigEndian.Uint64(n), binary.BigEndian.Uint64(k[4:]))
+			if err == nil && (tenant != "" && change.Tenant != tenant || change.Fault == nil) {
+				err = v.misplaced(v.messages, k, change.Key)
+			}
 			if err != nil {
 				return err
 			}
@@ -35,14 +38,14 @@ func (db *DB) Messages(tenant string, before uint64, limit int) (page []sm.Chang
 // change is one transition of a resource, with whose it is.
 func (v view) change(number, sequence uint64) (c sm.Change, err error) {
 	var r sm.Resource
-	if err = decodeCold(v.tx.Bucket(bucketCold).Get(numberKey(number)), &r); err != nil {
-		return c, fmt.Errorf("resource %d: %w", number, err)
+	if err = decodeCold(v.cold.get(numberKey(number)), &r); err != nil {
+		return c, fmt.Errorf("resource number %d: %w", number, err)
 	}
-	record := v.tx.Bucket(bucketHistory).Get(rowKey(number, sequence))
+	record := v.history.get(rowKey(number, sequence))
 	if record == nil {
-		return c, fmt.Errorf("resource %d: history row %d: %w", number, sequence, errMissing)
+		return c, fmt.Errorf("resource number %d: history row %d: %w", number, sequence, errMissing)
 	}
 	c.Key = r.Key
-	c.Transition, err = decodeTransition(sequence, record, loader(v.tx.Bucket(bucketFaults), number))
+	c.Transition, err = decodeTransition(sequence, record, loader(v.faults, number))
 	return c, err
 }

@@ -10,8 +10,11 @@ import (
 // loadPending reads which jobs have not ended, for the watchdog.
 func (db *DB) loadPending() error {
 	return db.view(func(v view) error {
-		return v.tx.Bucket(bucketUnfinished).ForEach(func(k, _ []byte) error {
-			r, err := v.resource(binary.BigEndian.Uint64(k))
+		return v.unfinished.all(func(k, _ []byte) error {
+			r, h, err := v.resource(binary.BigEndian.Uint64(k))
+			if err == nil && !h.unfinished {
+				err = v.misplaced(v.unfinished, k, r.Key)
+			}
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime/debug"
 
 	"go.etcd.io/bbolt"
 
@@ -10,50 +11,52 @@ import (
 )
 
 // view is a look at one committed state.
-type view struct {
-	tx *bbolt.Tx
-	*opened
-}
+type view struct{ *tables }
 
-// opened are the buckets that views read, each opened when it is first used: it costs as much as a record, and most
-// reads need few of them.
-type opened struct {
-	tenants, ids, hot, cold, jobs, history, faults, lists, errors, relations lazyBucket
-}
-
-type lazyBucket struct {
-	tx     *bbolt.Tx
-	name   []byte
-	bucket *bbolt.Bucket // nil: not opened yet
-}
-
-func (l *lazyBucket) open() *bbolt.Bucket {
-	if l.bucket == nil {
-		l.bucket = l.tx.Bucket(l.name)
+// view looks at the committed state. Damage that is met in looking is its error, whatever look returns; what look was
+// given is of no use afterwards.
+func (db *DB) view(look func(v view) error) (err error) {
+	db.file.RLock()
+	defer db.file.RUnlock()
+	if db.stuck.Load() {
+		return errStuck
 	}
-	return l.bucket
+	began := false
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if why := recover(); why != nil {
+			err = errPanicked{why}
+			db.stuck.CompareAndSwap(false, !began)
+		}
+	}()
+	return db.bolt.View(func(tx *bbolt.Tx) error {
+		began = true
+		v := view{db.tablesOf(tx)}
+		err := look(v)
+		if v.damage != nil {
+			return v.damage
+		}
+		db.reusable.Put(v.tables)
+		return err
+	})
 }
 
-// Get is as that of a bucket.
-func (l *lazyBucket) Get(key []byte) []byte { return l.open().Get(key) }
-
-// Cursor is as that of a bucket.
-func (l *lazyBucket) Cursor() *bbolt.Cursor { return l.open().Cursor() }
-
-func (db *DB) view(look func(v view) error) error {
-	return db.bolt.View(func(tx *bbolt.Tx) error {
-		lazy := func(name []byte) lazyBucket { return lazyBucket{tx: tx, name: name} }
-		return look(view{tx, &opened{
-			tenants: lazy(bucketTenants), ids: lazy(bucketIDs), hot: lazy(bucketHot), cold: lazy(bucketCold), jobs: lazy(bucketJobs),
-			history: lazy(bucketHistory), faults: lazy(bucketFaults), lists: lazy(bucketLists), errors: lazy(bucketErrors),
-			relations: lazy(bucketRelations),
-		}})
-	})
+// tablesOf are tables that were used before, if there are any: a view is otherwise little more.
+func (db *DB) tablesOf(tx *bbolt.Tx) *tables {
+	s, ok := db.reusable.Get().(*tables)
+	if !ok {
+		return newTables(tx)
+	}
+	s.tx, s.opened, s.damage = tx, [idEnd]*bbolt.Bucket{}, nil
+	if cap(s.scratch) > maxScratch {
+		s.scratch = s.buffer[:0]
+	}
+	return s
 }
 
 // tenant is the number of a tenant, 0 for one that has no resources.
 func (v view) tenant(name string) uint32 {
-	if n := v.tenants.Get([]byte(name)); len(n) == 4 {
+	if n := v.tenantNumbers.get([]byte(name)); len(n) == 4 {
 		return binary.BigEndian.Uint32(n)
 	}
 	return 0
@@ -65,25 +68,43 @@ func (v view) number(key sm.Key) uint64 {
 	if tenant == 0 {
 		return 0
 	}
-	if n := v.ids.Get(idKey(key.Kind, key.ID, tenant)); len(n) == 8 {
+	if n := v.ids.get(idKey(key.Kind, key.ID, tenant)); len(n) == 8 {
 		return binary.BigEndian.Uint64(n)
 	}
 	return 0
 }
 
-func (v view) resource(number uint64) (sm.Resource, error) {
+func (v view) resource(number uint64) (r sm.Resource, h hot, err error) {
 	key := numberKey(number)
-	hotRecord := v.hot.Get(key)
+	hotRecord := v.hot.get(key)
 	var older []byte // what forgotten jobs left stands there too: where some are forgotten, many are not
 	d := decoder{b: hotRecord}
 	if decodeHead(&d).jobs > 1 {
-		older = v.jobs.Get(key)
+		older = v.jobs.get(key)
 	}
-	r, _, err := decodeResource(hotRecord, v.cold.Get(key), older, v.loader(number))
+	r, h, err = decodeResource(hotRecord, v.cold.get(key), older, v.loader(number))
 	if err != nil {
-		return r, fmt.Errorf("resource %d: %w", number, err)
+		return r, h, fmt.Errorf("resource number %d: %w", number, err)
 	}
-	return r, nil
+	return r, h, nil
+}
+
+// misplaced notes that an entry of an index leads to a resource that does not agree with its place: what the entry says
+// must be so.
+func (v view) misplaced(index table, key []byte, found sm.Key) error {
+	v.damaged("%s leads to %s %s of tenant %s, which does not belong there", index.record(key), found.Kind, found.ID, found.Tenant)
+	return v.damage
+}
+
+// head is what events change of a resource, but for its newest job.
+func (v view) head(number uint64) (h hot, err error) {
+	record := v.hot.get(numberKey(number))
+	if record == nil {
+		return h, fmt.Errorf("resource number %d: %w", number, errMissing)
+	}
+	d := decoder{b: record}
+	h = decodeHead(&d)
+	return h, d.err
 }
 
 // loader finds the faults of a resource.
@@ -92,7 +113,7 @@ func (v view) loader(number uint64) faultLoader {
 		if ref.sequence == 0 {
 			return nil, nil
 		}
-		return loader(v.faults.open(), number)(ref)
+		return loader(v.faults, number)(ref)
 	}
 }
 
@@ -103,7 +124,10 @@ func (db *DB) Resource(key sm.Key) (r sm.Resource, err error) {
 		if number == 0 {
 			return sm.ErrNotFound
 		}
-		r, err = v.resource(number)
+		r, _, err = v.resource(number)
+		if err == nil && r.Key != key {
+			err = v.misplaced(v.ids, idPrefix(key.Kind, key.ID), r.Key)
+		}
 		return err
 	})
 	return r, err
@@ -113,9 +137,12 @@ func (db *DB) Resource(key sm.Key) (r sm.Resource, err error) {
 func (db *DB) Find(kind sm.Kind, id string) (all []sm.Resource, err error) {
 	err = db.view(func(v view) error {
 		var numbers []uint64
-		eachPrefix(v.ids.open(), idPrefix(kind, id), func(_, n []byte) { numbers = append(numbers, binary.BigEndian.Uint64(n)) })
+		v.ids.each(idPrefix(kind, id), func(_, n []byte) { numbers = append(numbers, binary.BigEndian.Uint64(n)) })
 		for _, n := range numbers {
-			r, err := v.resource(n)
+			r, _, err := v.resource(n)
+			if err == nil && (r.Kind != kind || r.ID != id) {
+				err = v.misplaced(v.ids, idPrefix(kind, id), r.Key)
+			}
 			if err != nil {
 				return err
 			}
@@ -134,10 +161,14 @@ func (db *DB) History(key sm.Key) (rows []sm.Transition, cut uint64, err error) 
 		if number == 0 {
 			return sm.ErrNotFound
 		}
-		d := decoder{b: v.hot.Get(numberKey(number))}
-		total := decodeHead(&d).transitions
-		rows, err = v.transitions(number)
-		cut = total - uint64(len(rows))
+		h, err := v.head(number)
+		if err != nil {
+			return err
+		}
+		if rows, err = v.transitions(number); err == nil && uint64(len(rows)) > h.transitions {
+			err = corrupt("resource number %d has %d rows of history, and had %d ever", number, len(rows), h.transitions)
+		}
+		cut = h.transitions - uint64(len(rows))
 		return err
 	})
 	return rows, cut, err
@@ -145,10 +176,10 @@ func (db *DB) History(key sm.Key) (rows []sm.Transition, cut uint64, err error) 
 
 func (v view) transitions(number uint64) (rows []sm.Transition, err error) {
 	load := v.loader(number)
-	eachPrefix(v.history.open(), numberKey(number), func(k, record []byte) {
+	v.history.each(numberKey(number), func(k, record []byte) {
 		t, failed := decodeTransition(binary.BigEndian.Uint64(k[8:]), record, load)
 		if failed != nil && err == nil {
-			err = fmt.Errorf("resource %d: %w", number, failed)
+			err = fmt.Errorf("resource number %d: %w", number, failed)
 		}
 		rows = append(rows, t)
 	})
@@ -162,8 +193,8 @@ func (v view) transitions(number uint64) (rows []sm.Transition, err error) {
 // with the newest.
 func (db *DB) Rejected(before uint64, limit int) (rows []sm.Rejection, err error) {
 	err = db.view(func(v view) error {
-		c := v.tx.Bucket(bucketRejected).Cursor()
-		for k, record := seekBelow(c, nil, before); k != nil && len(rows) < limit; k, record = c.Prev() {
+		c := v.rejected.cursor()
+		for k, record := seekBelow(c, nil, before); k != nil && len(rows) < limit; k, record = c.prev() {
 			r, err := decodeRejection(binary.BigEndian.Uint64(k), record)
 			if err != nil {
 				return fmt.Errorf("rejected message %d: %w", binary.BigEndian.Uint64(k), err)
@@ -177,15 +208,11 @@ func (db *DB) Rejected(before uint64, limit int) (rows []sm.Rejection, err error
 
 // seekBelow moves a cursor to the last key that has the prefix and a number below the given one behind it; 0 is
 // beyond all numbers. It returns nil where there is none.
-func seekBelow(c *bbolt.Cursor, prefix []byte, number uint64) (k, v []byte) {
+func seekBelow(c *cursor, prefix []byte, number uint64) (k, v []byte) {
 	if number == 0 {
 		number = 1<<64 - 1
 	}
-	if k, _ = c.Seek(binary.BigEndian.AppendUint64(append([]byte(nil), prefix...), number)); k == nil {
-		k, v = c.Last()
-	} else {
-		k, v = c.Prev()
-	}
+	k, v = c.below(binary.BigEndian.AppendUint64(append([]byte(nil), prefix...), number))
 	if len(k) != len(prefix)+8 || string(k[:len(prefix)]) != string(prefix) {
 		return nil, nil
 	}
@@ -196,7 +223,9 @@ func seekBelow(c *bbolt.Cursor, prefix []byte, number uint64) (k, v []byte) {
 func (db *DB) Summary(tenant string) map[sm.Kind]map[sm.Status]uint64 {
 	var number uint32
 	if tenant != "" {
-		_ = db.view(func(v view) error { number = v.tenant(tenant); return nil })
+		db.mu.RLock()
+		number = db.tenants[tenant]
+		db.mu.RUnlock()
 		if number == 0 {
 			return map[sm.Kind]map[sm.Status]uint64{}
 		}

@@ -379,6 +379,7 @@ func encodePosition(p sm.Position) []byte {
 	var e encoder
 	e.text(p.Stream)
 	e.int(int64(p.Epoch))
+	e.uint(p.Base)
 	e.uint(p.First)
 	e.uint(p.Sequence)
 	e.int(int64(p.StreamTime))
@@ -388,7 +389,7 @@ func encodePosition(p sm.Position) []byte {
 
 func decodePosition(b []byte) (sm.Position, error) {
 	d := decoder{b: b}
-	p := sm.Position{Stream: d.text(), Epoch: sm.Time(d.int()), First: d.uint(), Sequence: d.uint(),
+	p := sm.Position{Stream: d.text(), Epoch: sm.Time(d.int()), Base: d.uint(), First: d.uint(), Sequence: d.uint(),
 		StreamTime: sm.Time(d.int()), Digest: d.fixed()}
 	return p, d.err
 }

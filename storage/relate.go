@@ -72,12 +72,12 @@ func (b *batch) relate(t *touched) error {
 		return nil
 	}
 	for _, key := range relationKeys(was, t.tenant, t.number) {
-		if err := b.relations.Delete(key); err != nil {
+		if err := b.relations.delete(key); err != nil {
 			return err
 		}
 	}
 	for _, key := range relationKeys(is, t.tenant, t.number) {
-		if err := b.relations.Put(key, nil); err != nil {
+		if err := b.relations.put(key, nil); err != nil {
 			return err
 		}
 	}
@@ -92,15 +92,26 @@ func (db *DB) newestRelated(tenant string, relation byte, value string, kind sm.
 			return nil
 		}
 		prefix := append(relationPrefix(number, relation, value), byte(kind), byte(status))
-		k, _ := seekBelow(v.relations.Cursor(), prefix, 0)
+		k, _ := seekBelow(v.relations.cursor(), prefix, 0)
 		if k == nil {
 			return nil
 		}
 		ok = true
-		r, err = v.resource(binary.BigEndian.Uint64(k[len(prefix):]))
+		r, err = v.related(k, tenant, number)
 		return err
 	})
 	return r, ok, err
+}
+
+// related is the resource to which a relation leads.
+func (v view) related(key []byte, tenant string, tenantNumber uint32) (sm.Resource, error) {
+	number := binary.BigEndian.Uint64(key[len(key)-8:])
+	r, _, err := v.resource(number)
+	if err == nil && (r.Tenant != tenant ||
+		!slices.ContainsFunc(relationKeys(&r, tenantNumber, number), func(k []byte) bool { return bytes.Equal(k, key) })) {
+		err = v.misplaced(v.relations, key, r.Key)
+	}
+	return r, err
 }
 
 // NewestExport is the newest COMPLETED export of a backup, or false where there is none.
@@ -130,9 +141,9 @@ func (db *DB) related(tenant string, relation byte, value string, limit int) (al
 			return nil
 		}
 		prefix := relationPrefix(number, relation, value)
-		c := v.relations.Cursor()
-		for k, _ := c.Seek(prefix); len(k) == len(prefix)+10 && string(k[:len(prefix)]) == string(prefix) && len(all) < limit; k, _ = c.Next() {
-			r, err := v.resource(binary.BigEndian.Uint64(k[len(prefix)+2:]))
+		c := v.relations.cursor()
+		for k, _ := c.seek(prefix); len(k) == len(prefix)+10 && string(k[:len(prefix)]) == string(prefix) && len(all) < limit; k, _ = c.next() {
+			r, err := v.related(k, tenant, number)
 			if err != nil {
 				return err
 			}
@@ -158,10 +169,10 @@ func (db *DB) SharedVault(r *sm.Resource) (shared bool) {
 		tenant := v.tenant(r.Tenant)
 		for _, status := range r.Kind.Statuses() {
 			prefix := append(relationPrefix(tenant, byVault, vault), byte(r.Kind), byte(status))
-			c := v.relations.Cursor()
+			c := v.relations.cursor()
 			looked := 0
-			for k, _ := seekBelow(c, prefix, 0); len(k) == len(prefix)+8 && bytes.HasPrefix(k, prefix) && looked < maxVault && !shared; k, _ = c.Prev() {
-				other, err := v.resource(binary.BigEndian.Uint64(k[len(prefix):]))
+			for k, _ := seekBelow(c, prefix, 0); len(k) == len(prefix)+8 && bytes.HasPrefix(k, prefix) && looked < maxVault && !shared; k, _ = c.prev() {
+				other, err := v.related(k, r.Tenant, tenant)
 				if err != nil {
 					return err
 				}
