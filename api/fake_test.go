@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -76,9 +77,17 @@ func (f *fake) State() (sm.Position, sm.Counters, uint64) { return f.Position(),
 
 func (f *fake) Groups(string, int) ([]sm.Group, error) { return nil, f.read() }
 
+func (f *fake) Gaps() []sm.Gap { return nil }
+
+func (f *fake) Epochs() []sm.Position {
+	return []sm.Position{{Stream: "JOBS", Epoch: 1, First: 1, Sequence: 7}}
+}
+
 func (f *fake) Changed() <-chan struct{} { return f.changed }
 
 func (f *fake) Changes(after uint64) ([]sm.Change, bool) { return f.changes(after) }
+
+func (f *fake) Snapshot(context.Context, string) (sm.Position, error) { return f.Position(), f.read() }
 
 // failed is a server in ERROR by an internal error.
 func failed(tenant, id string) sm.Resource {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -38,9 +39,15 @@ type Store interface {
 	// Groups returns the groups of faults behind the one with that fingerprint, or from the first for "". It returns
 	// [sm.ErrUnknownMarker].
 	Groups(marker string, limit int) ([]sm.Group, error)
+	// Snapshot makes a copy of one committed state under a name that is free, verifies it, and returns its position. It
+	// returns [sm.ErrFull] where there is no room.
+	Snapshot(ctx context.Context, path string) (sm.Position, error)
 	Position() sm.Position
 	// State is the position with the counters up to it, and the hash of all that the log came to.
 	State() (p sm.Position, n sm.Counters, hash uint64)
+	// Gaps are the runs of messages that were gone before they were read, and Epochs those that ended, both oldest first.
+	Gaps() []sm.Gap
+	Epochs() []sm.Position
 	// Changed is closed at the next commit.
 	Changed() <-chan struct{}
 	// Changes returns transitions behind a sequence, the oldest first, or false where they are not all known.
@@ -75,6 +82,7 @@ type Config struct {
 	Machine    string        // version of the rules; with Retention it is the policy, under which alone state hashes compare
 	MaxStreams int           // followers of /v1/stream at a time; 0: DefaultMaxStreams
 	ReadLimit  time.Duration // how long backup management may read for an answer; 0: DefaultReadLimit
+	Spool      string        // directory in which snapshots are made that are served; "": none is
 }
 
 // Handler is the whole API. It may serve any number of requests at a time.
@@ -95,6 +103,8 @@ type Handler struct {
 	heartbeat  time.Duration     // between two signs of life on a quiet stream
 	writeLimit time.Duration     // how long one write to a stream may take
 	readLimit  time.Duration     // how long backup management may read for an answer
+	spool      string            // directory for snapshots, or ""
+	copying    chan struct{}     // holds a token while a snapshot is made and sent
 }
 
 // New makes the API. It panics if the registry has these metrics already.
@@ -115,6 +125,7 @@ func New(c Config) *Handler {
 		store: c.Store, health: c.Health, log: c.Logger, done: c.Done, retention: c.Retention, machine: c.Machine,
 		identify: everyone, gate: newGate(c.Limits), metrics: newMetrics(c.Registry, c.Store),
 		streams: make(chan struct{}, c.MaxStreams), heartbeat: 15 * time.Second, writeLimit: 10 * time.Second, readLimit: c.ReadLimit,
+		spool: c.Spool, copying: make(chan struct{}, 1),
 	}
 	if c.Tokens != nil {
 		h.identify = h.byToken

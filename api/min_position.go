@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,9 +53,9 @@ func (c *call) awaitPosition() error {
 	for {
 		changed := c.h.store.Changed() // before the position, so that no commit can come between
 		switch at := c.h.store.Position(); {
-		case asked.of(at) && asked.Epoch != 0 && asked.Epoch < at.Epoch:
+		case asked.of(at) && asked.Epoch != 0 && asked.Epoch < at.Epoch && !asked.was(c.h.store.Epochs()):
 			return badRequest("min_position is of a stream %s that is no more: it was made anew at %s", at.Stream, at.Epoch.Std().Format(precise))
-		case asked.reached(at):
+		case asked.of(at) && asked.Epoch != 0 && asked.Epoch < at.Epoch, asked.reached(at):
 			c.announce() // the position is another by now
 			return nil
 		case c.h.gate.half():
@@ -128,6 +129,9 @@ func parsePosition(s string) (p minPosition, ok bool) {
 
 // of tells whether it is one of the stream that the store follows.
 func (p *minPosition) of(at sm.Position) bool { return p.Stream == "" || p.Stream == at.Stream }
+
+// was tells whether it had been applied when its epoch ended.
+func (p *minPosition) was(epochs []sm.Position) bool { return slices.ContainsFunc(epochs, p.reached) }
 
 // reached tells whether the store has applied it.
 func (p *minPosition) reached(at sm.Position) bool {

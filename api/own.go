@@ -21,7 +21,7 @@ var ownRoutes = routes{
 	to("position", showPosition).openTo(administrators),
 	to("stream", followChanges, "text/event-stream"),
 	to("hooks/**", nil).openTo(operators),
-	to("snapshot", nil).openTo(operators),
+	to("snapshot", sendSnapshot, "*/*").openTo(operators),
 }
 
 func listResources(c *call) error {

@@ -14,7 +14,7 @@ type follower struct {
 	send   *http.ResponseController
 	tenant string // "": all tenants
 	kind   sm.Kind
-	after  uint64 // what happened up to this sequence is sent
+	after  uint64 // what happened up to this sequence is sent; it is counted on over epochs
 	buffer []byte
 }
 
@@ -63,7 +63,7 @@ func newFollower(c *call) (f *follower, err error) {
 		last = c.param("last_event_id")
 	}
 	if last == "" {
-		f.after = c.h.store.Position().Sequence
+		f.after = c.h.store.Position().Ordinal()
 		return f, nil
 	}
 	if f.after, err = strconv.ParseUint(last, 10, 64); err != nil {
@@ -123,7 +123,7 @@ func (f *follower) sendChanges() (bool, error) {
 	rows, ok := store.Changes(f.after)
 	f.buffer = f.buffer[:0]
 	if !ok {
-		f.after = store.Position().Sequence
+		f.after = store.Position().Ordinal()
 		f.reset()
 		return true, f.flush()
 	}

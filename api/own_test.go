@@ -226,8 +226,8 @@ func TestSummaryPositionAndRejected(t *testing.T) {
 		t.Errorf("summary of u: %s", got)
 	}
 	_, _, hash := w.db.State()
-	position := `{"stream":"JOBS","epoch":"2026-11-21T02:00:00Z","sequence":5,"lag":0,"state":"READY",` +
-		`"state_hash":"` + fmt.Sprintf("%016x", hash) + `","policy":{"retention":"0s","machine":""},"counters":{"received":5,"applied":2,"ignored":1,"rejected":2,"ignored_by_reason":{"duplicate":1},"rejected_by_reason":{"malformed":2},"unknown_fields":0},"gaps":[]}`
+	position := `{"stream":"JOBS","epoch":"2026-11-21T02:00:00Z","sequence":5,"ordinal":5,"lag":0,"state":"READY",` +
+		`"state_hash":"` + fmt.Sprintf("%016x", hash) + `","policy":{"retention":"0s","machine":""},"counters":{"received":5,"applied":2,"ignored":1,"rejected":2,"ignored_by_reason":{"duplicate":1},"rejected_by_reason":{"malformed":2},"unknown_fields":0},"gaps":[],"epochs":[]}`
 	if got := w.get("/v1/position").Body.String(); got != position {
 		t.Errorf("position\n got %s\nwant %s", got, position)
 	}

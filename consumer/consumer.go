@@ -24,9 +24,14 @@ type Store interface {
 	Position() statemachine.Position
 	Counters() statemachine.Counters
 	// Apply folds the entries, in stream order, into the store in one transaction that also moves the position
-	// there, and returns when both are on disk. It keeps nothing of the slice, which is used again. After an
-	// error nothing more may be applied. The durations are those of the folding and of the commit.
-	Apply(batch []statemachine.Entry, to statemachine.Position) (apply, commit time.Duration, err error)
+	// there and keeps the gaps that were noticed on the way, and returns when all is on disk. There may be no entries.
+	// It keeps nothing of the slices, which are used again. [statemachine.ErrFull] says that nothing was applied and
+	// the same may be tried again; after any other error nothing more may be applied. The durations are those of the
+	// folding and of the commit.
+	Apply(batch []statemachine.Entry, to statemachine.Position, gaps ...statemachine.Gap) (apply, commit time.Duration, err error)
+	// NewEpoch puts the position before message first of another stream, or of this one as it is now, behind being the
+	// last sequence in the stream of faults. Its errors are those of Apply.
+	NewEpoch(stream string, epoch statemachine.Time, first, behind uint64) error
 }
 
 // Config is what a [Consumer] needs. Only the store is required.
@@ -45,13 +50,23 @@ type Config struct {
 	BatchBytes  int           // how many bytes of messages, though one message always fits; 0: 32 MiB
 	Linger      time.Duration // how long a commit waits for more while more than BatchEvents wait in the stream; 0: 10 ms
 	CheckEvery  time.Duration // between two comparisons of stream and position; 0: 5 s
+	StallAfter  time.Duration // how long messages may wait in the stream without one coming; 0: 30 s
+
+	OnGap    OnGap    // what to do when messages were gone before they were read; empty: [StopAtGap]
+	OnRewind OnRewind // what to do when the stream is not the one that was applied so far; empty: [StopAtRewind]
 
 	Watched   Watched          // whose silent jobs are proposed as failed; nil: nobody's
 	Deadlines Deadlines        // how long they may be silent
 	Now       func() time.Time // the clock that tells; nil: [time.Now]
 
+	Outbox         Outbox                              // what is to be told to [FaultsStream]; nil: nothing is
+	Render         func(*statemachine.Resource) []byte // how a resource stands there, a JSON object; required with an outbox, like the next
+	RenderFault    func(*statemachine.Fault) []byte    // how a fault does
+	FaultsMaxBytes int64                               // of the stream of faults, where it is made; 0: [DefaultFaultsMaxBytes]; below 0: without limit
+
 	Logger     zerolog.Logger        // the zero Logger writes nothing
 	Registerer prometheus.Registerer // nil: no metrics
+	Step       func(name string)     // told of each step that a test may end the process at; nil: nobody is
 }
 
 // withDefaults fills in what is zero.
@@ -60,10 +75,15 @@ func (cfg Config) withDefaults() Config {
 	cfg.Stream = cmp.Or(cfg.Stream, "JOBS")
 	cfg.MaxAge = max(cmp.Or(cfg.MaxAge, DefaultMaxAge), 0)
 	cfg.MaxBytes = max(cmp.Or(cfg.MaxBytes, DefaultMaxBytes), -1)
+	cfg.FaultsMaxBytes = max(cmp.Or(cfg.FaultsMaxBytes, DefaultFaultsMaxBytes), -1)
 	cfg.BatchEvents = cmp.Or(cfg.BatchEvents, 50_000)
 	cfg.BatchBytes = cmp.Or(cfg.BatchBytes, 32<<20)
 	cfg.Linger = cmp.Or(cfg.Linger, 10*time.Millisecond)
 	cfg.CheckEvery = cmp.Or(cfg.CheckEvery, 5*time.Second)
+	cfg.StallAfter = cmp.Or(cfg.StallAfter, 30*time.Second)
+	if cfg.Step == nil {
+		cfg.Step = func(string) {}
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -78,8 +98,11 @@ type Consumer struct {
 	metrics   *metrics
 	condition condition
 	lag       lag
+	stall     stall
 
-	opened bool // a session has begun; only Run's goroutine uses it
+	// Only Run's goroutine uses these.
+	opened  bool      // a session has begun
+	doubted time.Time // when the rewind was first seen that is not certain yet; zero: there is none
 }
 
 // New returns a consumer, which does nothing before [Consumer.Run].
@@ -105,8 +128,8 @@ func (c *Consumer) Status() Status {
 
 // Run applies messages until the context ends, then commits what it has read and returns nil. It returns an
 // error if it cannot go on: [ErrStore] at once when the store failed; [ErrSubjects] if the stream that it finds
-// at its start is not fit; or when the connection was closed for good. Whatever else is wrong is a state that
-// lasts until it is mended. Run is called once.
+// at its start is not fit; [ErrStalled]; or when the connection was closed for good. Whatever else is wrong is a state
+// that lasts until it is mended. Run is called once.
 func (c *Consumer) Run(ctx context.Context) error {
 	if c.cfg.Registerer != nil {
 		if err := c.cfg.Registerer.Register(c.metrics); err != nil {
@@ -123,10 +146,18 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
+	stopTelling, err := c.startTelling(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer stopTelling()
 
 	for failures := 0; ; failures++ {
 		before, began := c.lag.position.Load(), time.Now()
 		err := c.session(ctx, conn)
+		if errors.Is(err, errStalled) && ctx.Err() == nil {
+			err = errors.Join(err, c.revive(conn.Conn))
+		}
 		if c.final(err) {
 			c.condition.enter(Failed, err.Error())
 			return err
@@ -137,27 +168,34 @@ func (c *Consumer) Run(ctx context.Context) error {
 		if c.lag.position.Load() != before || time.Since(began) > c.cfg.CheckEvery {
 			failures = 0
 		}
-		c.wait(ctx, conn, c.judge(err, failures))
+		c.wait(ctx, conn, c.judge(err, conn.denied(began), failures))
 	}
 }
 
 // final tells whether what ended a session ends the consumer.
 func (c *Consumer) final(err error) bool {
-	return errors.Is(err, ErrStore) || errors.Is(err, errClosed) || errors.Is(err, ErrSubjects) && !c.opened
+	return errors.Is(err, ErrStore) || errors.Is(err, ErrStalled) || errors.Is(err, errClosed) || errors.Is(err, ErrSubjects) && !c.opened
 }
 
-// judge makes a state of what ended a session, and says how long to wait before the next.
-func (c *Consumer) judge(err error, failures int) time.Duration {
+// judge makes a state of what ended a session, and says how long to wait before the next. What the server denied during
+// the session may be why: it tells that apart from the request, which is not answered.
+func (c *Consumer) judge(err, denied error, failures int) time.Duration {
 	again := min(50*time.Millisecond<<min(failures, 10), c.cfg.CheckEvery)
 	var t *trouble
 	switch {
+	case errors.As(err, &t) && c.passes(t) && failures == 0:
+		c.log.Info().Str("reason", t.fact).Msg("reading begins anew")
+		return 0
 	case errors.As(err, &t):
-		c.condition.enter(t.state, t.reason)
+		c.condition.enter(t.state, t.Error())
 		return c.cfg.CheckEvery
 	case errors.Is(err, ErrSubjects):
 		c.condition.enter(Failed, err.Error())
 		return c.cfg.CheckEvery
-	case errors.Is(err, errBroken) && failures == 0:
+	case denied != nil:
+		c.condition.enter(Disconnected, fmt.Sprintf("NATS does not let faultd read the stream: %v (%v); allow its user that, it is tried again until it works", denied, err))
+		return c.cfg.CheckEvery
+	case errors.Is(err, errBroken) && failures == 0, errors.Is(err, errStalled):
 		c.log.Info().Err(err).Msg("reading begins anew")
 		return 0
 	default:

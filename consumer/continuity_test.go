@@ -21,6 +21,7 @@ func TestRun_Gap(t *testing.T) {
 		"head purged":      {purge, 10, "messages 11 to 14 of JOBS were gone"},
 		"all purged":       {func(b *bench) error { return b.stream().Purge(b.Context()) }, 10, "messages 11 to 20 of JOBS were gone"},
 		"next one deleted": {func(b *bench) error { return b.stream().DeleteMsg(b.Context(), 11) }, 10, "messages 11 to 11 of JOBS were gone"},
+		"the rest deleted": {func(b *bench) error { return b.deleteMessages(16, 21) }, 15, "messages 16 to 20 of JOBS were gone"},
 		"two in the middle": {func(b *bench) error {
 			return errors.Join(b.stream().DeleteMsg(b.Context(), 16), b.stream().DeleteMsg(b.Context(), 17))
 		}, 15, "messages 16 to 17 of JOBS were gone"},
@@ -39,8 +40,10 @@ func TestRun_Gap(t *testing.T) {
 			}
 			r = b.run(store)
 			s := r.await(consumer.Gap, c.applied)
-			if len(s.Reasons) != 1 || !strings.Contains(s.Reasons[0], c.want) || !strings.Contains(s.Reasons[0], "start with an empty one") {
-				t.Fatalf("reasons %q", s.Reasons)
+			for _, says := range []string{c.want, "--on-gap=continue", "start with an empty one"} {
+				if len(s.Reasons) != 1 || !strings.Contains(s.Reasons[0], says) {
+					t.Fatalf("reasons %q, want one with %q", s.Reasons, says)
+				}
 			}
 			b.publish(21, 31)
 			r.stop()
@@ -110,7 +113,7 @@ func TestRun_Rewound(t *testing.T) {
 					r = b.run(store)
 				}
 				s := r.await(consumer.Rewound, 10)
-				if len(s.Reasons) != 1 || !strings.Contains(s.Reasons[0], c.want) {
+				if len(s.Reasons) != 1 || !strings.Contains(s.Reasons[0], c.want) || !strings.Contains(s.Reasons[0], "--on-rewind=new-epoch") {
 					t.Fatalf("reasons %q", s.Reasons)
 				}
 				r.stop()

@@ -12,7 +12,7 @@ type Message struct {
 	Subject    string
 	Header     map[string][]string // nats.Header converts to it
 	Data       []byte
-	Sequence   uint64
+	Sequence   uint64 // counted on over epochs: see [statemachine.Position.Ordinal]
 	StreamTime statemachine.Time
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -123,20 +124,26 @@ func lines(from, to int) string {
 // recorder is a real store that notes what it was given.
 type recorder struct {
 	*storage.DB
+	path   string
 	before func([]statemachine.Entry) error // called first; an error is the store's
 
 	mu      sync.Mutex
 	batches []int    // their sizes
-	seen    []uint64 // sequences
+	seen    []uint64 // sequences, counted on over epochs
+	behind  []uint64 // where the stream of faults ended when an epoch began; the consumer's alone while it runs
+	tried   []uint64 // for a test's own use
 }
 
-func (r *recorder) Apply(batch []statemachine.Entry, to statemachine.Position) (apply, commit time.Duration, err error) {
+func (r *recorder) Apply(batch []statemachine.Entry, to statemachine.Position, gaps ...statemachine.Gap) (apply, commit time.Duration, err error) {
 	if r.before != nil {
 		if err := r.before(batch); err != nil {
 			return 0, 0, err
 		}
 	}
-	apply, commit, err = r.DB.Apply(batch, to)
+	apply, commit, err = r.DB.Apply(batch, to, gaps...)
+	if err != nil {
+		return apply, commit, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.batches = append(r.batches, len(batch))
@@ -144,6 +151,11 @@ func (r *recorder) Apply(batch []statemachine.Entry, to statemachine.Position) (
 		r.seen = append(r.seen, batch[i].Sequence)
 	}
 	return apply, commit, err
+}
+
+func (r *recorder) NewEpoch(stream string, epoch statemachine.Time, first, behind uint64) error {
+	r.behind = append(r.behind, behind)
+	return r.DB.NewEpoch(stream, epoch, first, behind)
 }
 
 func (r *recorder) sequences() []uint64 {
@@ -154,12 +166,13 @@ func (r *recorder) sequences() []uint64 {
 
 func newStore(t testing.TB) *recorder {
 	t.Helper()
-	db, err := storage.Open(storage.Options{Path: filepath.Join(t.TempDir(), "faultd.db")})
+	path := filepath.Join(t.TempDir(), "faultd.db")
+	db, err := storage.Open(storage.Options{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	return &recorder{DB: db}
+	return &recorder{DB: db, path: path}
 }
 
 // running is a consumer at work.
@@ -173,7 +186,12 @@ type running struct {
 
 func (b *bench) run(store *recorder, change ...func(*consumer.Config)) *running {
 	b.Helper()
-	cfg := consumer.Config{Store: store, URL: b.server.URL(), CheckEvery: 50 * time.Millisecond, MaxBytes: 1 << 30}
+	return b.runAt(b.server.URL(), store, change...)
+}
+
+func (b *bench) runAt(url string, store *recorder, change ...func(*consumer.Config)) *running {
+	b.Helper()
+	cfg := consumer.Config{Store: store, URL: url, CheckEvery: 50 * time.Millisecond, MaxBytes: 1 << 30}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -235,6 +253,33 @@ func (r *running) wantOnce(from, to uint64) {
 	}
 }
 
+// wantApplied checks that the store was given the messages of these ordinals, each once and in order, and that all that it
+// keeps fits together. The store is at rest then.
+func (r *running) wantApplied(want ...uint64) {
+	r.Helper()
+	r.stop()
+	if got := r.store.sequences(); !slices.Equal(got, want) {
+		r.Fatalf("applied %v, want %v", got, want)
+	}
+	if c := r.store.Counters(); c.Received != uint64(len(want)) || c.Received != c.Applied+c.Ignored+c.Rejected {
+		r.Fatalf("counters do not balance: %+v", c)
+	}
+	if err := r.store.Close(); err != nil {
+		r.Fatal(err)
+	}
+	if report, err := storage.Check(r.store.path); err != nil || len(report.Problems) > 0 {
+		r.Fatalf("%v %v", report.Problems, err)
+	}
+}
+
+// span is the numbers from to to-1.
+func span(from, to uint64) (all []uint64) {
+	for n := from; n < to; n++ {
+		all = append(all, n)
+	}
+	return all
+}
+
 // freeAddress is one that nobody listens on.
 func freeAddress(t testing.TB) string {
 	t.Helper()
@@ -244,4 +289,37 @@ func freeAddress(t testing.TB) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// deleteMessages deletes the messages from to to-1 from the stream.
+func (b *bench) deleteMessages(from, to uint64) error {
+	stream := b.stream()
+	for n := from; n < to; n++ {
+		if err := stream.DeleteMsg(b.Context(), n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyStreams keeps what the server holds at this moment; the function that it returns puts that back.
+func (b *bench) copyStreams() (restore func()) {
+	b.Helper()
+	kept := filepath.Join(b.TempDir(), "copy")
+	b.stop()
+	if err := os.CopyFS(kept, os.DirFS(b.config.StoreDir)); err != nil {
+		b.Fatal(err)
+	}
+	b.start()
+	return func() {
+		b.Helper()
+		b.stop()
+		if err := os.RemoveAll(b.config.StoreDir); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.CopyFS(b.config.StoreDir, os.DirFS(kept)); err != nil {
+			b.Fatal(err)
+		}
+		b.start()
+	}
 }

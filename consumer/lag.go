@@ -11,12 +11,14 @@ const (
 // lag is how far the store is behind the stream, in sequences. Any goroutine may use it.
 type lag struct {
 	head     atomic.Uint64 // the newest message that is known of
+	reading  atomic.Uint64 // the last that was read
 	position atomic.Uint64 // the last that is applied
 }
 
-// began sets both, at the beginning of a session.
+// began sets all, at the beginning of a session.
 func (l *lag) began(head, position uint64) {
 	l.head.Store(head)
+	l.reading.Store(position)
 	l.position.Store(position)
 }
 
@@ -29,6 +31,11 @@ func (l *lag) saw(head uint64) {
 		}
 	}
 }
+
+func (l *lag) read(sequence uint64) { l.reading.Store(sequence) }
+
+// idle tells whether nothing that was read is still to be applied.
+func (l *lag) idle() bool { return l.reading.Load() == l.position.Load() }
 
 func (l *lag) applied(position uint64) { l.position.Store(position) }
 

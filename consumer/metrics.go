@@ -12,11 +12,15 @@ import (
 type metrics struct {
 	batch, apply, commit prometheus.Histogram
 
+	tellings tellCounts
+
 	consumer *Consumer
 	events   *prometheus.Desc
 	lag      *prometheus.Desc
 	position *prometheus.Desc
 	state    *prometheus.Desc
+
+	outboxRows, outboxOldest, told, notTold *prometheus.Desc
 }
 
 func newMetrics(c *Consumer) *metrics {
@@ -33,6 +37,11 @@ func newMetrics(c *Consumer) *metrics {
 		lag:      prometheus.NewDesc("faultd_lag_messages", "Messages of the stream that are not applied yet.", nil, nil),
 		position: prometheus.NewDesc("faultd_position", "Sequence of the last message that is applied.", nil, nil),
 		state:    prometheus.NewDesc("faultd_state", "1 for the state that the consumer is in.", []string{"state"}, nil),
+
+		outboxRows:   prometheus.NewDesc("faultd_outbox_rows", "Faults raised and cleared that are not told yet.", nil, nil),
+		outboxOldest: prometheus.NewDesc("faultd_outbox_oldest_seconds", "How long ago the oldest of them happened, by the stream; 0 without any.", nil, nil),
+		told:         prometheus.NewDesc("faultd_outbox_told_total", "Faults raised and cleared that were told, by whom: this process (self), or another or an earlier one (other).", []string{"by"}, nil),
+		notTold:      prometheus.NewDesc("faultd_outbox_failures_total", "How often telling failed, to be tried again.", nil, nil),
 	}
 }
 
@@ -47,7 +56,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.batch.Describe(ch)
 	m.apply.Describe(ch)
 	m.commit.Describe(ch)
-	for _, d := range []*prometheus.Desc{m.events, m.lag, m.position, m.state} {
+	for _, d := range []*prometheus.Desc{m.events, m.lag, m.position, m.state, m.outboxRows, m.outboxOldest, m.told, m.notTold} {
 		ch <- d
 	}
 }
@@ -67,6 +76,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(m.lag, prometheus.GaugeValue, float64(m.consumer.lag.messages()))
 	ch <- prometheus.MustNewConstMetric(m.position, prometheus.GaugeValue, float64(m.consumer.store.Position().Sequence))
+	m.collectOutbox(ch)
 	now, _ := m.consumer.condition.now()
 	for s, name := range stateNames {
 		var present float64
@@ -75,4 +85,22 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(m.state, prometheus.GaugeValue, present, name)
 	}
+}
+
+// collectOutbox says what is to be told and what was.
+func (m *metrics) collectOutbox(ch chan<- prometheus.Metric) {
+	cfg := &m.consumer.cfg
+	if cfg.Outbox == nil {
+		return
+	}
+	rows, oldest := cfg.Outbox.OutboxState()
+	var age float64
+	if oldest != 0 {
+		age = max(cfg.Now().Sub(oldest.Std()).Seconds(), 0)
+	}
+	ch <- prometheus.MustNewConstMetric(m.outboxRows, prometheus.GaugeValue, float64(rows))
+	ch <- prometheus.MustNewConstMetric(m.outboxOldest, prometheus.GaugeValue, age)
+	ch <- prometheus.MustNewConstMetric(m.told, prometheus.CounterValue, float64(m.tellings.published.Load()), "self")
+	ch <- prometheus.MustNewConstMetric(m.told, prometheus.CounterValue, float64(m.tellings.known.Load()), "other")
+	ch <- prometheus.MustNewConstMetric(m.notTold, prometheus.CounterValue, float64(m.tellings.failed.Load()))
 }

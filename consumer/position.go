@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,50 +16,63 @@ type sight struct {
 	first, last uint64 // sequences; first is last+1 where the stream is empty
 	applied     uint64 // digest of the message at the position; 0: it is not there
 	next        uint64 // sequence of the first message behind the position; 0: there is none
+	deleted     uint64 // the last message behind the position if all behind it are known to be deleted; else 0
+	replicated  bool   // there are several servers that have the stream, of which one may answer that has fallen behind
 }
 
 // look takes the stream's present figures and the messages on both sides of the position.
-func look(ctx context.Context, stream jetstream.Stream, pos statemachine.Position) (sight, error) {
-	info, err := stream.Info(ctx)
+func (s source) look(ctx context.Context, pos statemachine.Position) (sight, error) {
+	info, err := s.Info(ctx)
 	if err != nil {
-		return sight{}, fmt.Errorf("looking at stream %s: %w", stream.CachedInfo().Config.Name, err)
+		return sight{}, fmt.Errorf("looking at stream %s: %w", s.name(), err)
 	}
-	s := sight{created: statemachine.At(info.Created), first: max(info.State.FirstSeq, 1), last: info.State.LastSeq}
+	seen := sight{created: statemachine.At(info.Created), first: max(info.State.FirstSeq, 1), last: info.State.LastSeq,
+		replicated: info.Cluster != nil && len(info.Cluster.Replicas) > 0}
 	if pos.Stream == "" {
-		return s, nil
+		return seen, nil
 	}
-	if pos.Sequence >= s.first && pos.Sequence <= s.last {
-		m, err := message(ctx, stream, pos.Sequence)
+	if pos.Digest != 0 && pos.Sequence >= seen.first && pos.Sequence <= seen.last {
+		m, err := s.message(ctx, pos.Sequence)
 		if err != nil {
 			return sight{}, err
 		}
 		if m != nil {
-			s.applied = digest(m.Subject, m.Data)
+			seen.applied = digest(m.Subject, m.Data)
 		}
 	}
-	if s.last > pos.Sequence {
-		m, err := message(ctx, stream, pos.Sequence+1, jetstream.WithGetMsgSubject(">"))
-		if err != nil {
-			return sight{}, err
-		}
-		if m != nil {
-			s.next = m.Sequence
-		}
+	if seen.last <= pos.Sequence {
+		return seen, nil
 	}
-	return s, nil
+	m, err := s.messageFrom(ctx, pos.Sequence+1)
+	switch {
+	case err != nil:
+		return sight{}, err
+	case m != nil:
+		seen.next = m.Sequence
+	case seen.first <= seen.last:
+		seen.deleted, err = s.deletedFrom(ctx, pos.Sequence+1)
+	}
+	return seen, err
 }
 
-// message is the message of that sequence, or nil if it is gone.
-func message(ctx context.Context, stream jetstream.Stream, seq uint64, opts ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
-	m, err := stream.GetMsg(ctx, seq, opts...)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("reading message %d of stream %s: %w", seq, stream.CachedInfo().Config.Name, err)
-	default:
-		return m, nil
+// deletedFrom is the stream's last sequence if no message from that one on is left, and 0 otherwise. It goes by the
+// stream's list of what was deleted: that a message is not found may have other reasons.
+func (s source) deletedFrom(ctx context.Context, seq uint64) (uint64, error) {
+	info, err := s.Info(ctx, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return 0, fmt.Errorf("looking at what was deleted from stream %s: %w", s.name(), err)
 	}
+	seq = max(seq, info.State.FirstSeq)
+	gone := make(map[uint64]bool, len(info.State.Deleted))
+	for _, n := range info.State.Deleted {
+		gone[n] = true
+	}
+	for ; seq <= info.State.LastSeq; seq++ {
+		if !gone[seq] {
+			return 0, nil
+		}
+	}
+	return info.State.LastSeq, nil
 }
 
 // check compares the store's position with the stream, and says what forbids to read on from there; nil is
@@ -72,38 +84,25 @@ func check(name string, pos statemachine.Position, s sight) *trouble {
 	case pos.Stream == "":
 		return nil
 	case pos.Stream != name:
-		return rewound("the store follows stream %s, not %s", pos.Stream, name)
+		return renamed(name, pos.Stream)
 	case s.created != pos.Epoch:
 		return rewound("stream %s was made anew at %s; the store holds the one of %s",
 			name, s.created.Std().Format(time.RFC3339), pos.Epoch.Std().Format(time.RFC3339))
 	case s.last < pos.Sequence:
 		return rewound("stream %s ends at message %d, and %d has been applied", name, s.last, pos.Sequence)
-	case s.applied != 0 && s.applied != pos.Digest:
+	case s.applied != 0 && pos.Digest != 0 && s.applied != pos.Digest:
 		return rewound("message %d of stream %s is not the one that was applied", pos.Sequence, name)
 	case s.next > pos.Sequence+1:
 		return gap(name, pos.Sequence+1, s.next-1)
-	case s.next == 0 && s.first > pos.Sequence+1:
-		return gap(name, pos.Sequence+1, s.first-1)
+	case s.next == 0 && s.gone() > pos.Sequence:
+		return gap(name, pos.Sequence+1, s.gone())
 	default:
 		return nil
 	}
 }
 
-func gap(name string, from, to uint64) *trouble {
-	return &trouble{Gap, fmt.Sprintf("messages %d to %d of %s were gone before they were read (aged out, purged or deleted), "+
-		"and nothing behind them is applied: bring the stream back from a copy that has them, "+
-		"or put the store aside and start with an empty one, which begins at the stream's first message", from, to, name)}
-}
-
-func rewound(format string, args ...any) *trouble {
-	return &trouble{Rewound, fmt.Sprintf(format, args...) + ": bring that stream back, or put the store aside and start " +
-		"with an empty one, which begins at the stream's first message"}
-}
-
-func missing(name string) *trouble {
-	return &trouble{StreamMissing, fmt.Sprintf("stream %s is gone, and the store holds what was applied of it: bring it back from a copy, "+
-		"or put the store aside and start with an empty one, which makes the stream anew", name)}
-}
+// gone is the sequence up to which all messages behind the position are gone, where there is none to be read.
+func (s *sight) gone() uint64 { return max(s.first-1, s.deleted) }
 
 // digest stands for a message where it is compared with another: 64-bit FNV-1a of the subject, a zero byte and
 // the data. It is stored with the position, so it may never change. It is never 0, which stands for no message.

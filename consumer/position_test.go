@@ -24,6 +24,9 @@ func TestCheck(t *testing.T) {
 		"last applied one deleted":   {pos, sight{created: 1000, first: 1, last: 20, next: 11}, Starting, ""},
 		"head gone":                  {pos, sight{created: 1000, first: 13, last: 20, next: 13}, Gap, "messages 11 to 12 "},
 		"all gone":                   {pos, sight{created: 1000, first: 21, last: 20}, Gap, "messages 11 to 20 "},
+		"the rest deleted":           {pos, sight{created: 1000, first: 1, last: 20, applied: 99, deleted: 20}, Gap, "messages 11 to 20 "},
+		"the rest not found":         {pos, sight{created: 1000, first: 1, last: 20, applied: 99}, Starting, ""},
+		"never seen":                 {statemachine.Position{Stream: "JOBS", Epoch: 1000, First: 1, Sequence: 10}, sight{created: 1000, first: 1, last: 20, applied: 98, next: 11}, Starting, ""},
 		"hole":                       {pos, sight{created: 1000, first: 1, last: 20, applied: 99, next: 15}, Gap, "messages 11 to 14 "},
 		"made anew":                  {pos, sight{created: 1001, first: 1, last: 20, applied: 99, next: 11}, Rewound, "made anew"},
 		"ends before":                {pos, sight{created: 1000, first: 1, last: 9}, Rewound, "ends at message 9, and 10"},
@@ -37,8 +40,8 @@ func TestCheck(t *testing.T) {
 			if got == nil {
 				got = &trouble{}
 			}
-			if got.state != c.want || !strings.Contains(got.reason, c.says) {
-				t.Fatalf("got %s %q", got.state, got.reason)
+			if got.state != c.want || !strings.Contains(got.Error(), c.says) {
+				t.Fatalf("got %s %q", got.state, got.Error())
 			}
 		})
 	}

@@ -100,69 +100,83 @@ type batchAck struct {
 // sent singly: none, or all if the server refuses the batch (for one known Nats-Msg-Id, or since it has too many
 // under way), or all but the first if it is too old for batches and took that one as a message of its own.
 func (p *publisher) sendBatch(ctx context.Context, batch []line) (left []line, err error) {
-	id := nuid.Next()
+	batch[0].msg.Header.Set(jetstream.ExpectedStreamHeader, p.opts.Stream)
+	msgs := make([]*nats.Msg, len(batch))
 	for i, l := range batch {
-		l.msg.Header.Set(headerBatch, id)
-		l.msg.Header.Set(headerBatchSequence, strconv.Itoa(i+1))
+		msgs[i] = l.msg
 	}
-	first, last := batch[0], batch[len(batch)-1]
-	first.msg.Header.Set(jetstream.ExpectedStreamHeader, p.opts.Stream)
-	last.msg.Header.Set(headerBatchCommit, "1")
-
-	ack, err := p.request(ctx, first)
+	ack, stored, err := sendAtomic(ctx, p.nc, msgs, ackWithin)
+	var refusal *jetstream.APIError
 	switch {
+	case errors.As(err, &refusal):
+		p.singly = refusal.ErrorCode == codeNoBatches
+		unbatch(msgs)
+		return batch, nil // what the server refuses as a batch is sent message by message
 	case err != nil:
-		return nil, err
-	case ack == nil: // it waits for its batch
-	case ack.Error != nil:
-		p.singly = ack.Error.ErrorCode == codeNoBatches
-		return single(batch), nil //nolint:nilerr // what the server refuses as a batch is sent message by message
+		return nil, p.refused(batch[0], err)
 	default:
-		p.singly = true
-		return single(batch[1:]), p.acknowledged(batch[:1], ack.Stream, ack.Sequence)
+		p.singly = stored < len(batch)
+		unbatch(msgs[stored:])
+		return batch[stored:], p.acknowledged(batch[:stored], ack.Stream, ack.Sequence)
 	}
-	for _, l := range batch[1 : len(batch)-1] {
-		if err := p.nc.PublishMsg(l.msg); err != nil {
-			return nil, fmt.Errorf("publishing line %d: %w", l.number, err)
+}
+
+// sendAtomic publishes messages as a batch that is stored as a whole or not at all, and returns how many of them are
+// stored: all, or the first alone where the server is too old for batches. Each answer must come within that time. A
+// [jetstream.APIError] is the server's refusal, by which none is stored; after another error that is not known.
+func sendAtomic(ctx context.Context, nc *nats.Conn, msgs []*nats.Msg, within time.Duration) (ack *batchAck, stored int, err error) {
+	id := nuid.Next()
+	for i, m := range msgs {
+		m.Header.Set(headerBatch, id)
+		m.Header.Set(headerBatchSequence, strconv.Itoa(i+1))
+	}
+	last := msgs[len(msgs)-1]
+	last.Header.Set(headerBatchCommit, "1")
+	if ack, err = request(ctx, nc, msgs[0], within); err != nil {
+		return nil, 0, err
+	}
+	if ack != nil {
+		return ack, 1, nil
+	}
+	for _, m := range msgs[1 : len(msgs)-1] {
+		if err := nc.PublishMsg(m); err != nil {
+			return nil, 0, err
 		}
 	}
-	ack, err = p.request(ctx, last)
+	ack, err = request(ctx, nc, last, within)
 	switch {
 	case err != nil:
-		return nil, err
-	case ack == nil || ack.Error == nil && (ack.Batch != id || ack.Count != len(batch)):
-		return nil, fmt.Errorf("publishing lines %d to %d: the server's answer to a batch is not understood", first.number, last.number)
-	case ack.Error != nil:
-		return single(batch), nil //nolint:nilerr // likewise
+		return nil, 0, err
+	case ack == nil || ack.Batch != id || ack.Count != len(msgs):
+		return nil, 0, errors.New("the server's answer to a batch is not understood")
 	default:
-		return nil, p.acknowledged(batch, ack.Stream, ack.Sequence)
+		return ack, len(msgs), nil
 	}
 }
 
-// single takes the headers of a batch off its messages.
-func single(batch []line) []line {
-	for _, l := range batch {
-		l.msg.Header.Del(headerBatch)
-		l.msg.Header.Del(headerBatchSequence)
-		l.msg.Header.Del(headerBatchCommit)
+// unbatch takes the headers of a batch off messages.
+func unbatch(msgs []*nats.Msg) {
+	for _, m := range msgs {
+		m.Header.Del(headerBatch)
+		m.Header.Del(headerBatchSequence)
+		m.Header.Del(headerBatchCommit)
 	}
-	return batch
 }
 
-// request publishes a message and waits for the answer; nil is an empty one.
-func (p *publisher) request(ctx context.Context, l line) (*batchAck, error) {
-	ctx, cancel := context.WithTimeout(ctx, ackWithin)
+// request publishes a message and waits for the answer; nil is an empty one, of a message that waits for its batch.
+func request(ctx context.Context, nc *nats.Conn, m *nats.Msg, within time.Duration) (*batchAck, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	answer, err := p.nc.RequestMsgWithContext(ctx, l.msg)
-	if err != nil {
-		return nil, p.refused(l, err)
-	}
-	if len(answer.Data) == 0 {
-		return nil, nil
+	answer, err := nc.RequestMsgWithContext(ctx, m)
+	if err != nil || len(answer.Data) == 0 {
+		return nil, err
 	}
 	var ack batchAck
 	if err := json.Unmarshal(answer.Data, &ack); err != nil {
-		return nil, fmt.Errorf("publishing line %d: the server's answer is not understood: %w", l.number, err)
+		return nil, fmt.Errorf("the server's answer is not understood: %w", err)
+	}
+	if ack.Error != nil {
+		return nil, ack.Error
 	}
 	return &ack, nil
 }

@@ -24,13 +24,20 @@ type queue struct {
 	ended  chan struct{} // closed with the queue
 }
 
-// batch is a run of messages without a hole.
+// batch is a run of messages, and of the holes before them.
 type batch struct {
 	entries []statemachine.Entry
-	first   uint64  // sequence of the first
-	last    Message // the last one as it came
-	bytes   int     // of all messages
-	pending uint64  // messages that were waiting in the stream behind the last
+	gaps    []statemachine.Gap // without what is known only by asking: cause and epoch
+	first   uint64             // sequence of the first message
+	last    received
+	bytes   int // of all messages
+}
+
+// received is a message as it came.
+type received struct {
+	Message
+	sequence uint64 // in the stream; that of the Message is counted on over epochs
+	pending  uint64 // messages that were waiting in the stream behind it
 }
 
 func newQueue(cfg Config) *queue {
@@ -38,9 +45,9 @@ func newQueue(cfg Config) *queue {
 		filled: make(chan struct{}, 1), roomy: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
-// put appends a message to the batch that grows, waiting while that is full. It tells whether the queue was
-// open; a message that came too late is not lost, the next session reads it again.
-func (q *queue) put(e statemachine.Entry, m Message, pending uint64) bool {
+// put appends a message to the batch that grows, with the hole before it if there is one, waiting while the batch is
+// full. It tells whether the queue was open; a message that came too late is not lost, the next session reads it again.
+func (q *queue) put(e statemachine.Entry, m received, hole *statemachine.Gap) bool {
 	size := len(m.Data) + len(m.Subject)
 	q.mu.Lock()
 	for q.closed == nil && q.full(size) {
@@ -57,10 +64,13 @@ func (q *queue) put(e statemachine.Entry, m Message, pending uint64) bool {
 	}
 	b := &q.grows
 	if len(b.entries) == 0 {
-		b.first = m.Sequence
+		b.first = m.sequence
+	}
+	if hole != nil {
+		b.gaps = append(b.gaps, *hole)
 	}
 	b.entries = append(b.entries, e)
-	b.last, b.bytes, b.pending = m, b.bytes+size, pending
+	b.last, b.bytes = m, b.bytes+size
 	awaited := len(b.entries) == 1 || q.full(0)
 	q.mu.Unlock()
 	if awaited {
@@ -110,7 +120,7 @@ func (q *queue) take() (batch, error) {
 	for {
 		q.mu.Lock()
 		n := len(q.grows.entries)
-		wait := n == 0 || q.grows.pending >= uint64(q.maxEvents) && !q.full(0)
+		wait := n == 0 || q.grows.last.pending >= uint64(q.maxEvents) && !q.full(0)
 		if q.closed != nil || !wait {
 			defer q.mu.Unlock()
 			if n == 0 {

@@ -25,8 +25,10 @@ type reader struct {
 	stream    string
 	queue     *queue
 	lag       *lag
-	next      uint64 // sequence that must come next; 0: whichever comes first
-	delivered uint64 // how many have come
+	base      uint64                   // of the epoch that is read, see [statemachine.Position]
+	hole      func() *statemachine.Gap // begins a gap; nil: reading ends at a hole
+	next      uint64                   // sequence that must come next; 0: whichever comes first
+	delivered uint64                   // how many have come
 }
 
 // handle takes the next message. JetStream numbers what it delivers: a break in those numbers is a message
@@ -42,25 +44,31 @@ func (r *reader) handle(msg jetstream.Msg) {
 	if r.next == 0 {
 		r.next = seq
 	}
+	var hole *statemachine.Gap
 	switch {
 	case meta.Sequence.Consumer != r.delivered:
 		r.queue.close(fmt.Errorf("%w: deliveries %d to %d were lost on the way", errBroken, r.delivered, meta.Sequence.Consumer-1))
 		return
 	case seq < r.next: // known
 		return
-	case seq > r.next:
+	case seq > r.next && r.hole == nil:
 		r.queue.close(gap(r.stream, r.next, seq-1))
 		return
+	case seq > r.next:
+		hole = r.hole()
+		hole.From, hole.To = r.next, seq-1
 	}
 	r.lag.saw(seq + meta.NumPending)
-	m := Message{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(), Sequence: seq, StreamTime: statemachine.At(meta.Timestamp)}
-	if r.queue.put(Decode(m), m, meta.NumPending) {
-		r.next++
+	m := received{sequence: seq, pending: meta.NumPending, Message: Message{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(),
+		Sequence: r.base + seq, StreamTime: statemachine.At(meta.Timestamp)}}
+	if r.queue.put(Decode(m.Message), m, hole) {
+		r.next = seq + 1
+		r.lag.read(seq)
 	}
 }
 
 // read has the messages from start on delivered to the queue.
-func (r *reader) read(ctx context.Context, stream jetstream.Stream, start uint64) (jetstream.ConsumeContext, error) {
+func (r *reader) read(ctx context.Context, stream source, start uint64) (jetstream.ConsumeContext, error) {
 	source, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		Description:       "faultd reads; it may be deleted",
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,

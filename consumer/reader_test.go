@@ -29,6 +29,22 @@ func (d delivery) Subject() string                           { return "jobs.t.se
 func (d delivery) Headers() nats.Header                      { return nil }
 func (d delivery) Data() []byte                              { return []byte("{}") }
 
+// Behind a hole that is allowed reading goes on, and the numbers of an epoch begin where the last one's ended.
+func TestHandle_ContinuesOverHoles(t *testing.T) {
+	q := newQueue(Config{}.withDefaults())
+	r := &reader{stream: "JOBS", queue: q, lag: &lag{}, base: 100, next: 5, hole: func() *statemachine.Gap { return &statemachine.Gap{Noticed: 7} }}
+	for i, sequence := range []uint64{7, 8, 12} {
+		r.handle(deliver(uint64(i+1), sequence))
+	}
+	b, err := q.take()
+	if err != nil || !slices.Equal(sequences(b), []uint64{107, 108, 112}) || b.first != 7 || b.last.sequence != 12 {
+		t.Fatalf("%v %v", b, err)
+	}
+	if want := []statemachine.Gap{{From: 5, To: 6, Noticed: 7}, {From: 9, To: 11, Noticed: 7}}; !slices.Equal(b.gaps, want) {
+		t.Fatalf("gaps %v, want %v", b.gaps, want)
+	}
+}
+
 func TestHandle_Continuity(t *testing.T) {
 	gapOf := func(from, to uint64) error { return gap("JOBS", from, to) }
 	for name, c := range map[string]struct {
@@ -76,7 +92,8 @@ func fill(q *queue, from, to uint64, pending uint64) <-chan bool {
 	go func() {
 		defer close(done)
 		for n := from; n < to; n++ {
-			done <- q.put(statemachine.Entry{Event: statemachine.Event{Sequence: n}}, Message{Sequence: n, Data: make([]byte, 10)}, pending)
+			m := received{Message: Message{Sequence: n, Data: make([]byte, 10)}, sequence: n, pending: pending}
+			done <- q.put(statemachine.Entry{Event: statemachine.Event{Sequence: n}}, m, nil)
 		}
 	}()
 	return done
@@ -94,7 +111,7 @@ func TestQueue_TakesWhatIsThere(t *testing.T) {
 	for range fill(q, 1, 4, 0) {
 	}
 	b, err := q.take()
-	if err != nil || !slices.Equal(sequences(b), []uint64{1, 2, 3}) || b.first != 1 || b.last.Sequence != 3 || b.bytes != 30 {
+	if err != nil || !slices.Equal(sequences(b), []uint64{1, 2, 3}) || b.first != 1 || b.last.sequence != 3 || b.bytes != 30 {
 		t.Fatalf("%+v %v", b, err)
 	}
 }

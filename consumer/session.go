@@ -14,7 +14,7 @@ import (
 const answerWithin = 5 * time.Second // a request to JetStream
 
 // session reads the stream from the store's position on, until something ends it, and returns what did. By
-// then everything that was read is applied.
+// then everything that was read is applied, or will be read again.
 func (c *Consumer) session(ctx context.Context, conn *connection) error {
 	connects := conn.Stats().Reconnects
 	if err := conn.usable(); err != nil {
@@ -26,12 +26,18 @@ func (c *Consumer) session(ctx context.Context, conn *connection) error {
 	}
 	within, cancel := context.WithCancel(ctx)
 	defer cancel()
+	// What was read when the signal to stop came is still applied, for which the server may have to be asked.
+	reach, lost := context.WithCancel(context.WithoutCancel(ctx))
+	defer lost()
 	q := newQueue(c.cfg)
 	go func() {
 		c.guard(ctx, conn, connects, q)
 		cancel() // a request that waits for an answer waits no longer
+		if conn.usable() != nil || conn.Stats().Reconnects != connects {
+			lost()
+		}
 	}()
-	err = c.follow(within, js, q)
+	err = c.follow(within, reach, js, q)
 	q.close(err)
 	if errors.Is(err, ErrStore) {
 		return err
@@ -40,20 +46,18 @@ func (c *Consumer) session(ctx context.Context, conn *connection) error {
 }
 
 // follow begins where the store's position is, and applies until the queue has ended.
-func (c *Consumer) follow(ctx context.Context, js jetstream.JetStream, q *queue) error {
+func (c *Consumer) follow(ctx, reach context.Context, js jetstream.JetStream, q *queue) error {
+	found, err := c.open(ctx, js, c.store.Position())
+	if err != nil {
+		return err
+	}
+	stream := source{found, js.Conn()}
+	seen, err := c.begin(ctx, js, stream)
+	if err != nil {
+		return err
+	}
 	pos := c.store.Position()
-	stream, err := c.open(ctx, js, pos)
-	if err != nil {
-		return err
-	}
-	seen, err := look(ctx, stream, pos)
-	if err != nil {
-		return err
-	}
-	if t := check(c.cfg.Stream, pos, seen); t != nil {
-		return t
-	}
-	r := &reader{stream: c.cfg.Stream, queue: q, lag: &c.lag}
+	r := &reader{stream: c.cfg.Stream, queue: q, lag: &c.lag, base: pos.Base, hole: c.hole()}
 	start := seen.first
 	if pos.Stream != "" {
 		start = pos.Sequence + 1
@@ -68,12 +72,42 @@ func (c *Consumer) follow(ctx context.Context, js jetstream.JetStream, q *queue)
 	c.opened = true
 	c.settle(seen.last)
 	go c.recheck(ctx, stream, q)
-	return c.commits(q, seen)
+	return c.commits(reach, stream, q, seen)
 }
 
-// guard closes the queue when the context ends or the connection is, or was, another; and returns when the
-// queue is closed.
+// begin compares the stream with the store's position until nothing is in the way of reading on from there. What the
+// operator has allowed it to do about that, it does.
+func (c *Consumer) begin(ctx context.Context, js jetstream.JetStream, stream source) (sight, error) {
+	for {
+		pos := c.store.Position()
+		seen, err := stream.look(ctx, pos)
+		if err != nil {
+			return sight{}, err
+		}
+		t := check(c.cfg.Stream, pos, seen)
+		switch {
+		case t == nil, c.passes(t) && t.state == Gap && seen.next != 0: // the reader comes upon that hole
+			c.doubted = time.Time{}
+			return seen, nil
+		case !c.passes(t):
+			return sight{}, t
+		case t.state == Gap:
+			err = c.skip(ctx, stream, pos, seen.gone())
+		case c.doubts(&seen):
+			return sight{}, t.doubtful()
+		default:
+			err = c.newEpoch(ctx, js, &seen, t)
+		}
+		if err != nil {
+			return sight{}, err
+		}
+	}
+}
+
+// guard closes the queue when the context ends or the connection is, or was, another, or may not read; and returns when
+// the queue is closed.
 func (c *Consumer) guard(ctx context.Context, conn *connection, connects uint64, q *queue) {
+	began := time.Now()
 	for !q.over() {
 		select {
 		case <-q.ended:
@@ -85,6 +119,8 @@ func (c *Consumer) guard(ctx context.Context, conn *connection, connects uint64,
 				q.close(err)
 			} else if conn.Stats().Reconnects != connects {
 				q.close(fmt.Errorf("%w: connected again", errBroken))
+			} else if err := conn.denied(began); err != nil {
+				q.close(fmt.Errorf("%w: %w", errBroken, err))
 			}
 			if q.over() {
 				signal(conn.changed) // for whoever waits to begin the next session
@@ -94,52 +130,99 @@ func (c *Consumer) guard(ctx context.Context, conn *connection, connects uint64,
 }
 
 // recheck compares the stream with the position every so often, until the queue is closed, and closes it when
-// something is wrong. Where that cannot be told, nothing is wrong yet: the guard looks after the connection.
-func (c *Consumer) recheck(ctx context.Context, stream jetstream.Stream, q *queue) {
+// something is wrong. Where that cannot be told for long, nothing is known to be right.
+func (c *Consumer) recheck(ctx context.Context, stream source, q *queue) {
 	tick := time.NewTicker(c.cfg.CheckEvery)
 	defer tick.Stop()
-	for {
+	for blind := 0; ; {
 		select {
 		case <-q.ended:
 			return
 		case <-tick.C:
 		}
 		pos := c.store.Position()
-		seen, err := look(ctx, stream, pos)
-		switch {
-		case errors.Is(err, jetstream.ErrStreamNotFound):
+		seen, err := stream.look(ctx, pos)
+		if err == nil {
+			blind = 0
+			c.compare(pos, &seen, q)
+			continue
+		}
+		c.log.Debug().Err(err).Msg("position not checked")
+		blind++
+		if errors.Is(err, jetstream.ErrStreamNotFound) || blind == blindLooks {
 			q.close(fmt.Errorf("%w: %w", errBroken, err))
-		case err != nil:
-			c.log.Debug().Err(err).Msg("position not checked")
-		default:
-			c.lag.saw(seen.last)
-			if t := check(c.cfg.Stream, pos, seen); t != nil {
-				q.close(t)
-			}
 		}
 	}
 }
 
+// blindLooks is how many looks at the stream may fail one after the other before the session ends by it: after that,
+// whoever believes to be up to date may be wrong.
+const blindLooks = 3
+
+// compare closes the queue if what was seen of the stream is wrong, or if nothing comes although there is something.
+func (c *Consumer) compare(pos statemachine.Position, seen *sight, q *queue) {
+	c.lag.saw(seen.last)
+	idle := c.lag.idle() && c.store.Position() == pos // what is behind the position was not read meanwhile
+	t := check(c.cfg.Stream, pos, *seen)
+	if t != nil && t.state == Gap && (!idle || c.passes(t) && seen.next != 0) {
+		t = nil // the reader comes upon it, or has what is gone
+	}
+	if t != nil {
+		q.close(t)
+		return
+	}
+	if c.stall.watch(pos.Sequence, idle && seen.next != 0, time.Now()) > c.cfg.StallAfter {
+		q.close(errStalled)
+	}
+}
+
 // commits applies one batch after the other until the queue has ended and is empty.
-func (c *Consumer) commits(q *queue, seen sight) error {
+func (c *Consumer) commits(ctx context.Context, stream source, q *queue, seen sight) error {
 	pos := c.store.Position()
 	for {
 		b, err := q.take()
 		if err != nil {
 			return err
 		}
+		c.cfg.Step("read")
 		if pos.Stream == "" {
 			pos = statemachine.Position{Stream: c.cfg.Stream, Epoch: seen.created, First: b.first}
 		}
-		pos.Sequence, pos.StreamTime, pos.Digest = b.last.Sequence, b.last.StreamTime, digest(b.last.Subject, b.last.Data)
-		apply, commit, err := c.store.Apply(b.entries, pos)
-		if err != nil {
-			// Whether the batch is in the store is unknown: nothing may follow it.
-			return fmt.Errorf("%w: messages %d to %d of %s: %w", ErrStore, b.first, pos.Sequence, pos.Stream, err)
+		if err := c.confirm(ctx, stream, &b); err != nil {
+			return err
 		}
-		c.metrics.committed(len(b.entries), apply, commit)
+		c.explain(ctx, stream, pos, b.gaps)
+		pos.Sequence, pos.StreamTime, pos.Digest = b.last.sequence, b.last.StreamTime, digest(b.last.Subject, b.last.Data)
+		if err := c.apply(&b, pos, q); err != nil {
+			return err
+		}
 		c.lag.applied(pos.Sequence)
 		c.settle(seen.last)
 		q.reuse(b)
+	}
+}
+
+// fullPause is how long nothing is tried after the store was found to be full.
+const fullPause = time.Second
+
+// apply applies a batch, as often as it takes while the store is full: unless the session ends meanwhile, in which case
+// the messages are read again by the next.
+func (c *Consumer) apply(b *batch, pos statemachine.Position, q *queue) error {
+	for {
+		apply, commit, err := c.store.Apply(b.entries, pos, b.gaps...)
+		switch {
+		case err == nil:
+			c.metrics.committed(len(b.entries), apply, commit)
+			return nil
+		case !errors.Is(err, statemachine.ErrFull):
+			// Whether the batch is in the store is unknown: nothing may follow it.
+			return fmt.Errorf("%w: messages %d to %d of %s: %w", ErrStore, b.first, pos.Sequence, pos.Stream, err)
+		}
+		c.condition.enter(StoreFull, full(err).Error())
+		select {
+		case <-time.After(fullPause):
+		case <-q.ended:
+			return q.reason()
+		}
 	}
 }

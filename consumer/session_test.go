@@ -58,46 +58,65 @@ func TestGuard_ClosedForGood(t *testing.T) {
 	}
 }
 
-// A look that fails says nothing about the stream.
-func TestRecheck_NoAnswerIsNoVerdict(t *testing.T) {
-	conn, server := connected(t)
-	js, err := jetstream.New(conn.Conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := make(lineLog, 100)
-	c := New(Config{Store: applied{}, Stream: "S", CheckEvery: time.Millisecond, Logger: zerolog.New(log)})
-	stream, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: Subjects})
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestRecheck_OtherStreamEndsSession(t *testing.T) {
+	conn, _ := connected(t)
+	c := New(Config{Store: applied{}, Stream: "S", CheckEvery: time.Millisecond})
 	q := newQueue(c.cfg)
-	c.recheck(t.Context(), stream, q) // the position is not this stream's
+	c.recheck(t.Context(), makeSource(t, conn), q) // the position is not this stream's
 	if reason := q.reason(); reason == nil || !strings.Contains(reason.Error(), "made anew") {
 		t.Fatalf("ended with %v", reason)
 	}
+}
 
+// A look that fails says nothing about the stream, but many that fail say that nothing is known of it.
+func TestRecheck_NoAnswerIsNoVerdict(t *testing.T) {
+	conn, server := connected(t)
+	stream := makeSource(t, conn)
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	conn.Close()
-	q = newQueue(c.cfg)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.recheck(t.Context(), stream, q)
-	}()
-	select {
-	case line := <-log:
-		if !strings.Contains(line, "position not checked") {
-			t.Errorf("logged %s", line)
-		}
-	case <-done:
-	}
-	q.close(errBroken)
-	<-done
+	log := make(lineLog, 100)
+	c := New(Config{Store: applied{}, Stream: "S", CheckEvery: time.Millisecond, Logger: zerolog.New(log)})
+	q := newQueue(c.cfg)
+	c.recheck(t.Context(), stream, q)
 	if reason := q.reason(); !errors.Is(reason, errBroken) {
 		t.Fatalf("ended with %v", reason)
+	}
+	for range blindLooks {
+		if line := <-log; !strings.Contains(line, "position not checked") {
+			t.Errorf("logged %s", line)
+		}
+	}
+}
+
+func makeSource(t *testing.T, conn *connection) source {
+	t.Helper()
+	js, err := jetstream.New(conn.Conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: Subjects})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source{stream, conn.Conn}
+}
+
+// One server of several may believe for a while that it leads: a new epoch waits for a second look.
+func TestDoubts(t *testing.T) {
+	c := New(Config{CheckEvery: time.Minute})
+	if c.doubts(&sight{}) {
+		t.Error("a stream of one server is in doubt")
+	}
+	for range 2 {
+		if !c.doubts(&sight{replicated: true}) {
+			t.Fatal("a rewind is believed at once")
+		}
+	}
+	c.doubted = c.doubted.Add(-5 * time.Minute)
+	if c.doubts(&sight{replicated: true}) {
+		t.Error("a rewind is never believed")
 	}
 }
 

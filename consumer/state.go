@@ -44,11 +44,13 @@ type Status struct {
 // trouble is a state in which nothing is read, with what to tell about it. It is the error that ends a session
 // or keeps one from beginning.
 type trouble struct {
-	state  State
-	reason string
+	state State
+	fact  string // what happened
+	ways  string // what an operator can do about it
+	anew  bool   // a new epoch of the store ends it
 }
 
-func (t *trouble) Error() string { return t.reason }
+func (t *trouble) Error() string { return t.fact + t.ways }
 
 // condition is the present state. Once it is [Draining] it stays.
 type condition struct {

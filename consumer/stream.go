@@ -37,7 +37,7 @@ func (c *Consumer) open(ctx context.Context, js jetstream.JetStream, pos statema
 	case pos.Stream == name:
 		return nil, missing(name)
 	case pos.Stream != "":
-		return nil, check(name, pos, sight{})
+		return nil, renamed(name, pos.Stream)
 	}
 	stream, err = js.CreateStream(ctx, jetstream.StreamConfig{
 		Name:               name,

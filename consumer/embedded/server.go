@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -31,70 +32,121 @@ type Config struct {
 	StoreDir string         // where the streams live; required, made if absent
 	Addr     string         // host:port, empty: 127.0.0.1:4222; port 0: one that is free
 	Sync     string         // when streams are written through: [SyncAlways] (empty too), or every so often, like "2m"
-	MaxStore int64          // bytes that all streams together may reserve; 0: three quarters of what is free and theirs
 	Logger   zerolog.Logger // the zero Logger writes nothing
 }
 
-// Server is a running nats-server.
+// Server is a running nats-server. Its methods may be called by any goroutine.
 type Server struct {
-	nats *server.Server
-	url  string
-	dir  string
+	cfg  Config // with the address that it has
+	log  zerolog.Logger
+	free func(dir string) (uint64, error) // tests tell others
+
+	stop     func()
+	stopping chan struct{} // closed by stop
+	ended    chan struct{} // closed when the server has ended
+
+	mu      sync.Mutex // guards what follows
+	trouble error
 }
 
 // Start starts a server and returns when it takes connections. Restoring large streams after a crash may take
-// a while; the log tells. One process at a time may use a StoreDir.
-func Start(cfg Config) (*Server, error) {
+// a while; the log tells. One process at a time may use a StoreDir. Where its file system becomes full, the server is
+// started again once there is room: see [Server.Err].
+func Start(cfg Config) (*Server, error) { return startWith(cfg, freeSpace) }
+
+func startWith(cfg Config, free func(string) (uint64, error)) (*Server, error) {
+	first, err := launch(cfg)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Addr = first.nats.Addr().String()
+	stopping := make(chan struct{})
+	s := &Server{cfg: cfg, log: first.log.log, free: free, stopping: stopping, ended: make(chan struct{}),
+		stop: sync.OnceFunc(func() { close(stopping) })}
+	go s.tend(first)
+	return s, nil
+}
+
+// instance is one nats-server: after a standstill another one follows.
+type instance struct {
+	nats *server.Server
+	log  *logger
+}
+
+// launch starts a nats-server. No other may run on its directory.
+func launch(cfg Config) (*instance, error) {
 	opts, err := options(cfg)
 	if err != nil {
+		return nil, fmt.Errorf("embedded nats-server: %w", err)
+	}
+	if err := mend(cfg.StoreDir); err != nil {
 		return nil, fmt.Errorf("embedded nats-server: %w", err)
 	}
 	s, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("embedded nats-server: %w", err)
 	}
-	log := &logger{log: cfg.Logger.With().Str("component", "nats-server").Logger()}
-	level := cfg.Logger.GetLevel()
-	s.SetLoggerV2(log, level <= zerolog.DebugLevel, level <= zerolog.TraceLevel, false)
+	is, level := &instance{s, newLogger(cfg.Logger)}, cfg.Logger.GetLevel()
+	s.SetLoggerV2(is.log, level <= zerolog.DebugLevel, level <= zerolog.TraceLevel, false)
 	s.Start()
 	// The server reports what keeps it from starting as a fatal line of its log, and then hangs about.
-	if fatal := log.fatal(); fatal != "" || !s.ReadyForConnections(readyWithin) {
-		s.Shutdown()
+	if fatal := is.log.fatal(); fatal != "" || !s.ReadyForConnections(readyWithin) {
+		is.end()
 		return nil, startError(fatal, net.JoinHostPort(opts.Host, strconv.Itoa(opts.Port)))
 	}
-	return &Server{nats: s, url: "nats://" + s.Addr().String(), dir: opts.StoreDir}, nil
+	return is, nil
+}
+
+// end ends the server, with everything that it acknowledged on disk, and returns when it has ended.
+func (is *instance) end() {
+	is.nats.Shutdown()
+	is.nats.WaitForShutdown()
 }
 
 // URL is where clients in this machine reach the server.
-func (s *Server) URL() string { return s.url }
+func (s *Server) URL() string { return "nats://" + s.cfg.Addr }
 
 // Stop ends the server, with everything that it acknowledged on disk, and returns when it has ended or has
 // not within ten seconds.
 func (s *Server) Stop() error {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.nats.Shutdown()
-		s.nats.WaitForShutdown()
-	}()
+	s.stop()
 	select {
-	case <-ended:
+	case <-s.ended:
 		return nil
 	case <-time.After(stopWithin):
 		return fmt.Errorf("embedded nats-server: has not stopped within %s", stopWithin)
 	}
 }
 
-// StreamBytes is how large a stream in this server should be allowed to become: 10 GiB, or a quarter of what
-// is free on the disk if that is less. A stream's limit is reserved when the stream is created.
-func (s *Server) StreamBytes() int64 {
-	const most = 10 << 30
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(s.dir, &fs); err != nil {
-		return most
+// StreamBytes is how large the stream of jobs in this server should be allowed to become: 10 GiB, or a quarter of
+// what is free on the disk if that is less. A stream's limit is reserved when the stream is created.
+func (s *Server) StreamBytes() int64 { return s.share(10<<30, 4) }
+
+// FaultsBytes is that for the stream of faults: 1 GiB, or a tenth.
+func (s *Server) FaultsBytes() int64 { return s.share(1<<30, 10) }
+
+// share is that many bytes, or the free disk's part if that is less.
+func (s *Server) share(most, part uint64) int64 {
+	free, err := s.free(s.cfg.StoreDir)
+	if err != nil {
+		return int64(most)
 	}
-	return min(most, int64(fs.Bavail)*int64(fs.Bsize)/4) //nolint:unconvert // Bsize has another type on other platforms
+	return int64(min(most, free/part))
 }
+
+// freeSpace is what a file system has left for those who are not its administrator.
+func freeSpace(dir string) (uint64, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return 0, fmt.Errorf("asking for the free space of %s: %w", dir, err)
+	}
+	return uint64(fs.Bavail) * uint64(fs.Bsize), nil //nolint:unconvert // both have other types on other platforms
+}
+
+// noLimit is what all streams together may take as far as the server is concerned: they have limits of their own, and the
+// disk is what it is. The server's own limit, three quarters of what is free when it starts and of what they take, would be
+// less than they take where it starts on a disk that is nearly full, and it would take nothing then, room or not.
+const noLimit = 1 << 60
 
 func options(cfg Config) (*server.Options, error) {
 	if cfg.StoreDir == "" {
@@ -111,7 +163,7 @@ func options(cfg Config) (*server.Options, error) {
 		NoSigs:            true, // else it would end the process at a signal
 		JetStream:         true,
 		StoreDir:          cfg.StoreDir,
-		JetStreamMaxStore: cfg.MaxStore,
+		JetStreamMaxStore: noLimit,
 	}
 	if cfg.Sync == "" || cfg.Sync == SyncAlways {
 		opts.SyncAlways = true
