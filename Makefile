@@ -1,4 +1,4 @@
-# Everything here needs Go, make and git alone, but for test-all.
+# Everything here needs Go, make and git alone, but for test-all and campaign.
 
 export CGO_ENABLED = 0
 export GOFLAGS ?= -buildvcs=false
@@ -8,9 +8,11 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 PEERS := testdata/peers
 FUZZED := ./consumer ./statemachine ./api
 FUZZTIME ?= 5s
+CAMPAIGNS := ./cmd/faultd ./consumer
+FIGURES := $(CURDIR)/bin/campaign.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test fuzz test-all vet format arch lint bench clean
+.PHONY: help build run test fuzz test-all campaign vet format arch lint bench clean
 
 help: ## print this
 	@echo "faultd: make TARGET"
@@ -25,10 +27,19 @@ run: build ## start the daemon, publish the sample log, show a fault; Ctrl-C end
 # The peers' tests run the daemon as a program, of which Go's test cache knows nothing: they are never taken from it.
 test: vet format arch fuzz ## run all tests that need Go, make and git alone
 	go test ./...
+	go test -count=1 -tags campaign -run '^TestCampaign_' $(CAMPAIGNS)
 	cd $(PEERS) && go test -count=1 ./...
 
-test-all: test ## run all tests, with those that need a Debian package (.ci/run installs it)
-	cd $(PEERS) && go test -count=1 -tags packages ./...
+test-all: test ## run all tests, with those that need root on Linux or a Debian package (.ci/run installs it)
+	go test -count=1 -tags campaign -run '^TestRootCampaign_' $(CAMPAIGNS)
+	cd $(PEERS) && go test -count=1 -tags packages,campaign ./...
+
+campaign: ## break everything as often as the README's figures say; within an hour, with all that test-all needs
+	@mkdir -p $(dir $(FIGURES)) && rm -f $(FIGURES)
+	@export CAMPAIGN=full CAMPAIGN_OUT=$(FIGURES); failed=0; \
+		go test -count=1 -p 1 -timeout 45m -tags campaign -run 'Campaign_|^TestMutants' $(CAMPAIGNS) ./testdata/mutants || failed=1; \
+		(cd $(PEERS) && go test -count=1 -p 1 -timeout 45m -tags campaign -run 'Campaign_' ./...) || failed=1; \
+		cat $(FIGURES); exit $$failed
 
 fuzz: ## fuzz every decoder, and what decides, for FUZZTIME (5s) each
 	@for package in $(FUZZED); do \
@@ -39,7 +50,8 @@ fuzz: ## fuzz every decoder, and what decides, for FUZZTIME (5s) each
 
 vet:
 	go vet ./...
-	cd $(PEERS) && go vet -tags packages ./...
+	go vet -tags campaign $(CAMPAIGNS) ./testdata/campaign ./testdata/natsserver ./testdata/mutants
+	cd $(PEERS) && go vet -tags packages,campaign ./...
 
 format: ## check that gofmt would change nothing
 	@changed=$$(gofmt -l .); test -z "$$changed" || { echo "gofmt would change:"; echo "$$changed"; exit 1; }

@@ -30,10 +30,12 @@ const drainLimit = 5 * time.Second
 type daemon struct {
 	log      zerolog.Logger
 	source   *consumer.Consumer
+	nats     *embedded.Server // nil: the server is another process
 	server   *http.Server
 	listener net.Listener
 	files    []operatorFile // that SIGHUP loads again
 	streams  chan struct{}  // closed when those who follow the stream of transitions must go
+	keeper   *keeper        // of snapshots; nil: none are made
 	stopping func()         // told that the daemon is about to stop
 	hangup   <-chan os.Signal
 }
@@ -41,14 +43,15 @@ type daemon struct {
 // runDaemon opens what the daemon consists of, runs it until ctx ends or a part of it fails, and closes it. The
 // order of the end: readiness falls and the consumer commits what it has read, HTTP drains, the embedded
 // server stops, the store closes.
-func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, stopping func()) (err error) {
+func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, lines *logWriter, stopping func()) (err error) {
 	hangup, ignoreHangups := hangups()
 	defer ignoreHangups()
 	access, err := loadAccess(s, log)
 	if err != nil {
 		return err
 	}
-	store, err := openStore(s, log)
+	step := steps()
+	store, err := openStore(s, log, step)
 	if err != nil {
 		return err
 	}
@@ -56,11 +59,16 @@ func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, stopping fu
 		if failed := store.Close(); failed != nil {
 			err = errors.Join(err, storeError{fmt.Errorf("closing the store: %w", failed)})
 		}
+		step("closed")
 	}()
 	cfg := consumer.Config{Store: store, Watched: store, Deadlines: s.deadlines.Deadlines, URL: s.natsURL, Credentials: s.natsCreds, Stream: s.stream,
-		MaxAge: s.maxAge, MaxBytes: s.maxBytes, Logger: log}
+		MaxAge: s.maxAge, MaxBytes: s.maxBytes, Logger: log, Step: step,
+		OnGap: consumer.OnGap(s.onGap.value), OnRewind: consumer.OnRewind(s.onRewind.value),
+		Outbox: store, FaultsMaxBytes: s.faultsMaxBytes, RenderFault: api.RenderFault,
+		Render: func(r *statemachine.Resource) []byte { return api.Render(r, r.Fault != nil && store.SharedVault(r)) }}
+	var server *embedded.Server
 	if s.natsURL == "" {
-		server, err := embedded.Start(embedded.Config{StoreDir: filepath.Join(s.dataDir, "nats"), Addr: s.natsAddr,
+		server, err = embedded.Start(embedded.Config{StoreDir: filepath.Join(s.dataDir, "nats"), Addr: s.natsAddr,
 			Sync: s.natsSync, Logger: log})
 		if err != nil {
 			return err
@@ -70,41 +78,53 @@ func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, stopping fu
 		if cfg.MaxBytes == 0 {
 			cfg.MaxBytes = server.StreamBytes()
 		}
+		if cfg.FaultsMaxBytes == 0 {
+			cfg.FaultsMaxBytes = server.FaultsBytes()
+		}
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.httpAddr)
 	if err != nil {
 		return fmt.Errorf("serving HTTP: %w; choose another address with --http-addr", err)
 	}
-	d := newDaemon(s, store, cfg, listener, access)
-	d.stopping, d.hangup = stopping, hangup
+	d := newDaemon(s, store, cfg, listener, access, lines)
+	d.nats = server
+	d.stopping, d.hangup = func() { step("stopping"); stopping() }, hangup
 	log.Info().Str("version", versionText()).Str("http", access.scheme()+"://"+listener.Addr().String()).
 		Str("nats", redacted(cfg.URL)).Str("data_dir", s.dataDir).Msg("serving")
 	return d.run(ctx)
 }
 
 // openStore opens the store in the data directory, which it makes if need be.
-func openStore(s *settings, log zerolog.Logger) (*storage.DB, error) {
+func openStore(s *settings, log zerolog.Logger, step func(string)) (*storage.DB, error) {
 	if err := os.MkdirAll(s.dataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data directory: %w", err)
 	}
-	store, err := storage.Open(storage.Options{Path: filepath.Join(s.dataDir, "faultd.db"), Retention: s.retention, Logger: log})
+	if err := s.snapshot.prepare(); err != nil {
+		return nil, err
+	}
+	store, err := storage.Open(storage.Options{Path: filepath.Join(s.dataDir, "faultd.db"), Retention: s.retention, Logger: log, Step: step,
+		MaxSize: int64(s.maxSize), MinFree: uint64(s.minFree)})
 	switch {
 	case errors.Is(err, storage.ErrInUse):
 		return nil, err // there is nothing wrong with the store
 	case err != nil:
 		return nil, storeError{err}
 	}
+	if err := api.CleanSpool(s.dataDir); err != nil {
+		log.Warn().Err(err).Msg("the copy of an earlier process stays where it is")
+	}
 	return store, nil
 }
 
-func newDaemon(s *settings, store *storage.DB, cfg consumer.Config, listener net.Listener, access *access) *daemon {
+func newDaemon(s *settings, store *storage.DB, cfg consumer.Config, listener net.Listener, access *access, lines *logWriter) *daemon {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), lines)
 	cfg.Registerer = registry
 	d := &daemon{log: cfg.Logger, source: consumer.New(cfg), listener: listener, streams: make(chan struct{})}
 	handler := api.New(api.Config{Store: store, Health: d.health, Logger: cfg.Logger, Registry: registry, Done: d.streams,
 		Tokens: access.tokens, Limits: access.limits,
-		Retention: s.retention, Machine: statemachine.Version})
+		Retention: s.retention, Machine: statemachine.Version, Spool: s.dataDir})
+	d.keeper = newKeeper(s.snapshot, store, cfg.Logger, registry)
 	d.server = api.NewServer(listener.Addr().String(), handler)
 	d.files = access.files(handler)
 	d.server.TLSConfig = access.tlsConfig()
@@ -112,9 +132,29 @@ func newDaemon(s *settings, store *storage.DB, cfg consumer.Config, listener net
 	return d
 }
 
+// health is the consumer's, unless all is well with that and the embedded server stores nothing.
 func (d *daemon) health() api.Health {
 	s := d.source.Status()
-	return api.Health{State: s.State.String(), Reasons: s.Reasons, Lag: s.Lag}
+	h := api.Health{State: s.State.String(), Reasons: s.Reasons, Lag: s.Lag}
+	if d.nats == nil {
+		return h
+	}
+	if trouble := d.nats.Err(); trouble != nil {
+		h.Reasons = append(h.Reasons, trouble.Error())
+		switch s.State {
+		case consumer.Starting, consumer.CatchingUp, consumer.Ready, consumer.Disconnected:
+			h.State = standstill(trouble).String()
+		}
+	}
+	return h
+}
+
+// standstill is the state of a daemon whose server stores nothing.
+func standstill(trouble error) consumer.State {
+	if errors.Is(trouble, embedded.ErrFull) {
+		return consumer.StoreFull
+	}
+	return consumer.Failed
 }
 
 // run runs the parts until one of them ends. Each is told to stop without waiting for it, in the order in
@@ -149,6 +189,13 @@ func (d *daemon) run(ctx context.Context) error {
 			serving = d.serveHTTP(stop, committed)
 			return serving
 		}, func(error) { close(stop) })
+	}
+	if d.keeper != nil { // from the store to copies of it
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		group.Add(func() error {
+			d.keeper.run(ctx)
+			return nil
+		}, func(error) { cancel() })
 	}
 	{ // from the operator's files to what is in force
 		stop := make(chan struct{})

@@ -54,10 +54,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if code == exitDone {
 		return code
 	}
-	fmt.Fprintln(stderr, "faultd:", printable(err.Error()))
+	words := []string{"faultd: " + printable(err.Error())}
 	if code == exitUsage {
-		fmt.Fprintln(stderr, "'faultd --help', and --help behind a command, say what there is.")
+		words = append(words, "'faultd --help', and --help behind a command, say what there is.")
 	}
+	lastWords(stderr, words...)
 	return code
 }
 
@@ -102,7 +103,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetVersionTemplate("faultd {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newPublish(), newList(), newShow(), newGroups(), newWatch(), newCheck(), newWait(), newStates(), newToken())
+	root.AddCommand(newServe(), newPublish(), newList(), newShow(), newGroups(), newWatch(), newCheck(), newCompact(), newSnapshot(), newWait(), newStates(), newToken(), newReplay())
 	return root
 }
 

@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"faultd/consumer"
+	"faultd/storage"
 )
 
-// progress tells how far the publishing of a file is: as a bar that is drawn anew on a terminal, elsewhere as
+// progress tells how far long work is, such as the publishing of a file: as a bar that is drawn anew on a terminal, elsewhere as
 // a line now and then.
 type progress struct {
 	out      io.Writer
@@ -30,17 +31,33 @@ func newProgress(out io.Writer, size int64, now time.Time) *progress {
 	return &progress{out: out, terminal: isTerminal(out), size: size, began: now, shown: now}
 }
 
-// show writes how far it is, unless it has done so a moment ago. A file that is done is always shown.
+// show writes how far the publishing is.
 func (p *progress) show(done consumer.PublishResult, now time.Time) {
+	p.draw(done.Bytes >= p.size, func() string { return p.text(done, now) }, now)
+}
+
+// showBytes writes how far something is that is counted in bytes alone; total is not above 0 if nobody knows it.
+func (p *progress) showBytes(done, total int64, now time.Time) {
+	p.draw(done >= total, func() string {
+		if total <= 0 {
+			return storage.Bytes(uint64(done))
+		}
+		share := min(float64(done)/float64(total), 1)
+		return fmt.Sprintf("%s %3.0f%%  %s of %s", bar(share), 100*share, storage.Bytes(uint64(done)), storage.Bytes(uint64(total)))
+	}, now)
+}
+
+// draw writes how far it is, unless it has done so a moment ago. On a terminal the end is always shown.
+func (p *progress) draw(whole bool, say func() string, now time.Time) {
 	pause := everyLine
 	if p.terminal {
 		pause = everyDrawing
 	}
-	if now.Sub(p.shown) < pause && (!p.terminal || done.Bytes < p.size) {
+	if now.Sub(p.shown) < pause && (!p.terminal || !whole) {
 		return
 	}
 	p.shown = now
-	text := p.text(done, now)
+	text := say()
 	if !p.terminal {
 		fmt.Fprintln(p.out, text)
 		return

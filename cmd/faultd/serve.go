@@ -7,7 +7,10 @@ import (
 	"io"
 	"math"
 	"net"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -38,17 +41,28 @@ type settings struct {
 
 	stream   string
 	maxAge   time.Duration
-	maxBytes int64 // 0: by the free disk
+	maxBytes int64 // 0: by the free disk, like the next
+
+	faultsMaxBytes int64
+
+	onGap    choice
+	onRewind choice
 
 	deadlines deadlineFlag
 	retention time.Duration // of deleted resources and of history; 0 is for ever
+
+	maxSize  size // of the store's file; 0: any
+	minFree  size // that must be free beside it
+	memory   size // 0: no limit
+	snapshot keeping
 
 	logLevel  choice
 	logFormat choice
 }
 
 func newServe() *cobra.Command {
-	s := settings{logLevel: choice{"info", []string{"debug", "info", "warn", "error"}}, logFormat: oneOf("json", "console")}
+	s := settings{minFree: 256 << 20, memory: defaultMemory, logLevel: choice{"info", []string{"debug", "info", "warn", "error"}}, logFormat: oneOf("json", "console"),
+		onGap: oneOf("stop", "continue"), onRewind: oneOf("stop", "new-epoch")}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the daemon",
@@ -59,6 +73,7 @@ func newServe() *cobra.Command {
 				return err
 			}
 			s.limits.Rate = s.rate(cmd.Flags().Changed("rate-limit"))
+			limitMemory(s.memory, cmd.Flags().Changed("memory-limit"), os.LookupEnv)
 			return serve(cmd.Context(), &s, cmd.ErrOrStderr())
 		},
 	}
@@ -85,8 +100,17 @@ func (s *settings) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.stream, "stream", "JOBS", "stream of the job events; made if absent while the store is new")
 	flags.DurationVar(&s.maxAge, "stream-max-age", consumer.DefaultMaxAge, "age at which messages leave a stream that is made")
 	flags.Int64Var(&s.maxBytes, "stream-max-bytes", 0, "bytes beyond which messages leave a stream that is made (default 10 GiB, or a quarter of the free disk if the embedded server has less)")
+	flags.Int64Var(&s.faultsMaxBytes, "faults-max-bytes", 0, "bytes beyond which messages leave the stream FAULTS, where it is made (default 1 GiB, or a tenth of the free disk if the embedded server has less)")
+	flags.Var(&s.onGap, "on-gap", "what to do when messages were gone from the stream before they were read: stop, not ready, or record that and continue")
+	flags.Var(&s.onRewind, "on-rewind", "what to do when the stream was made anew or ends before what was applied: stop, not ready, or read it from its first message as a new epoch")
 	flags.Var(&s.deadlines, "deadline", "how long a job may be silent before it is taken for failed, as KIND.ACTION=DURATION, or attempt=DURATION after a failed attempt; 0 is never; repeatable")
 	flags.DurationVar(&s.retention, "retention", 720*time.Hour, "how long deleted resources and history are kept, in the stream's time; 0 is for ever; the same for all replicas of a stream")
+	flags.Var(&s.minFree, "min-free", "what must be free on the disk of the store before a batch is applied; 0: nothing is asked")
+	flags.Var(&s.maxSize, "max-size", "how large the file of the store may become, 32MiB at least; 0: any size")
+	flags.Var(&s.memory, "memory-limit", "memory that the process tries to stay under, 64MiB at least; 0: none; GOMEMLIMIT wins over the default")
+	flags.StringVar(&s.snapshot.dir, "snapshot-dir", "", "directory in which copies of the store are kept; empty: none are made")
+	flags.DurationVar(&s.snapshot.every, "snapshot-every", 24*time.Hour, "how often a copy is made")
+	flags.IntVar(&s.snapshot.keep, "snapshot-keep", 7, "how many of them are kept")
 	flags.Var(&s.logLevel, "log-level", "least level that is logged")
 	flags.Var(&s.logFormat, "log-format", "how the log on standard error is written")
 }
@@ -109,7 +133,7 @@ func (d *deadlineFlag) Type() string { return "kind.action=duration" }
 
 // check refuses what cannot be meant, before anything is opened.
 func (s *settings) check() error {
-	return errors.Join(s.checkHTTP(), s.checkTLS(), s.checkLimits(), s.checkNATS(), s.checkStream())
+	return errors.Join(s.checkHTTP(), s.checkTLS(), s.checkLimits(), s.checkNATS(), s.checkStream(), s.checkSizes(), s.snapshot.check())
 }
 
 func (s *settings) checkHTTP() error {
@@ -169,14 +193,28 @@ func (s *settings) checkNATS() error {
 }
 
 func (s *settings) checkStream() error {
-	if s.stream == "" || s.maxAge <= 0 || s.maxBytes < 0 {
-		return usagef("--stream must be a name, --stream-max-age more than 0, --stream-max-bytes 0 or more")
+	if s.stream == "" || s.maxAge <= 0 || s.maxBytes < 0 || s.faultsMaxBytes < 0 {
+		return usagef("--stream must be a name, --stream-max-age more than 0, --stream-max-bytes and --faults-max-bytes 0 or more")
 	}
 	if s.retention < 0 || s.retention > 0 && s.retention < time.Minute {
 		return usagef("--retention %s: it is 0 for ever, or a minute at least", s.retention)
 	}
 	return nil
 }
+
+func (s *settings) checkSizes() error {
+	switch {
+	case s.maxSize != 0 && s.maxSize < leastStore:
+		return usagef("--max-size %s: it is 0 for any size, or %s at least, since the file grows by 16 MiB at a time", s.maxSize.bytes(), leastStore.bytes())
+	case s.memory != 0 && s.memory < leastMemory:
+		return usagef("--memory-limit %s: it is 0 for none, or %s at least", s.memory.bytes(), leastMemory.bytes())
+	default:
+		return nil
+	}
+}
+
+// leastStore is the smallest limit on the store's file that can be kept to.
+const leastStore = size(32 << 20)
 
 // loopback tells whether only this machine can reach an address.
 func loopback(addr string) (bool, error) {
@@ -197,26 +235,31 @@ func (s *settings) rate(given bool) float64 {
 	return s.limits.Rate
 }
 
-// newLogger writes to w; the log is for machines unless the console format is chosen.
-func (s *settings) newLogger(w io.Writer) (zerolog.Logger, error) {
+// newLogger writes to w, which may lead to a terminal; the log is for machines unless the console format is chosen.
+func (s *settings) newLogger(w io.Writer, terminal bool) (zerolog.Logger, error) {
 	level, err := zerolog.ParseLevel(s.logLevel.value)
 	if err != nil {
 		return zerolog.Nop(), fmt.Errorf("log level: %w", err)
 	}
 	if s.logFormat.value == "console" {
-		w = zerolog.ConsoleWriter{Out: w, NoColor: !isTerminal(w), TimeFormat: time.TimeOnly}
+		w = zerolog.ConsoleWriter{Out: w, NoColor: !terminal, TimeFormat: time.TimeOnly}
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger(), nil
 }
 
 func serve(ctx context.Context, s *settings, stderr io.Writer) error {
-	log, err := s.newLogger(stderr)
+	// Whoever reads the log may go: what is written then is lost, and the daemon stays.
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
+	lines := newLogWriter(stderr)
+	defer lines.close()
+	log, err := s.newLogger(lines, isTerminal(stderr))
 	if err != nil {
 		return err
 	}
 	dog := newWatchdog(stderr)
 	defer dog.off()
-	if err := runDaemon(ctx, s, log, dog.on); err != nil {
+	if err := runDaemon(ctx, s, log, lines, dog.on); err != nil {
 		return err
 	}
 	log.Info().Msg("stopped")

@@ -21,8 +21,10 @@ type watchdog struct {
 func newWatchdog(stderr io.Writer) *watchdog {
 	d := &watchdog{limit: stopLimit}
 	d.bite = func() {
-		fmt.Fprintf(stderr, "faultd: has not stopped within %s; what it was doing:\n", d.limit)
-		_ = pprof.Lookup("goroutine").WriteTo(stderr, 2) // the process ends either way
+		within(lastLimit, func() { // the process ends either way, also if nobody reads this
+			fmt.Fprintf(stderr, "faultd: has not stopped within %s; what it was doing:\n", d.limit)
+			_ = pprof.Lookup("goroutine").WriteTo(stderr, 2)
+		})
 		os.Exit(exitFailed)
 	}
 	return d
