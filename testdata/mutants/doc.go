@@ -1,0 +1,3 @@
+// Package mutants holds bugs that somebody could write into faultd some day, and shows that the tests would notice
+// each of them: make mutants.
+package mutants

@@ -1,0 +1,43 @@
+//go:build campaign
+
+package mutants
+
+// What is read, told and shown, each wrongly.
+var ofTheStream = []mutant{
+	{"an event may name another resource than its subject", "consumer/cloudevents_data.go",
+		`case b == nil || string(b) == inSubject:`, `case b == nil || isName(b):`, "./consumer -run TestDecode"},
+	{"a rejected event is not counted", "statemachine/log.go",
+		`	case Rejected:
+		c.Rejected++
+	}`, `	case Rejected:
+		return
+	}`, "./statemachine ./storage"},
+	{"reading begins one message too late", "consumer/session.go",
+		`start = pos.Sequence + 1`, `start = pos.Sequence + 2`, "./consumer -run TestConsumer|TestRun|TestSession|TestReader"},
+	{"a gap of one message is none", "consumer/reader.go",
+		`case seq > r.next && r.hole == nil:`, `case seq > r.next+1 && r.hole == nil:`, "./consumer -run TestReader|TestRun|TestOnGap|TestConsumer"},
+	{"a gap ends where the next message is", "consumer/reader.go",
+		`hole.From, hole.To = r.next, seq-1`, `hole.From, hole.To = r.next, seq`, "./consumer -run TestReader|TestOnGap|TestConsumer"},
+	{"a delivery that was lost is not noticed", "consumer/reader.go",
+		`case meta.Sequence.Consumer != r.delivered:`, `case meta.Sequence.Consumer < r.delivered:`, "./consumer -run TestReader"},
+	{"another message at the position is not noticed", "consumer/position.go",
+		`case s.applied != 0 && pos.Digest != 0 && s.applied != pos.Digest:`, `case s.applied != 0 && pos.Digest != 0 && s.applied == 0:`,
+		"./consumer -run TestCheck|TestOnRewind|TestConsumer|TestRun"},
+	{"a stream made anew is not noticed", "consumer/position.go",
+		`case s.created != pos.Epoch:`, `case s.created < pos.Epoch:`, "./consumer -run TestCheck|TestOnRewind|TestConsumer|TestRun"},
+	{"what does not fit into the queue is dropped", "consumer/queue.go",
+		`for q.closed == nil && q.full(size) {`, `if q.closed == nil && q.full(size) {
+		q.mu.Unlock()
+		return true
+	}
+	for q.closed == nil && q.full(size) {`, "./consumer -run TestReader|TestQueue|TestRun|TestConsumer"},
+	{"what was told is told again", "consumer/faults.go",
+		`m.sequence >= row.Sequence`, `m.sequence > row.Sequence`, "./consumer -run TestTelling"},
+	{"a telling is noted before it is acknowledged", "consumer/telling.go",
+		`		stored, err := t.faults.publish(ctx, batch)`, `		if len(ordinals) > 0 {
+			t.told(ordinals[len(ordinals)-1])
+		}
+		stored, err := t.faults.publish(ctx, batch)`, "./consumer -run TestTelling"},
+	{"tellings do not wait for the one before", "consumer/faults.go",
+		`msgs[0].Header.Set(jetstream.ExpectedLastSeqHeader, strconv.FormatUint(f.last, 10))`, ``, "./consumer -run TestTelling"},
+}
