@@ -79,7 +79,7 @@ func storm(t *testing.T, seed uint64, result *campaign.Result, hits *[weathers]i
 	for range 2 {
 		for _, w := range order.Perm(int(weathers)) {
 			network.turn(weather(w))
-			time.Sleep(time.Duration(150+order.IntN(350)) * time.Millisecond)
+			time.Sleep(time.Duration(100+order.IntN(300)) * time.Millisecond)
 		}
 	}
 	network.turn(fair)

@@ -58,7 +58,7 @@ func replicate(t *testing.T, seed uint64, result *campaign.Result, sum *replicat
 	load := campaign.NewLoad(random, 60+random.IntN(300))
 	retention := time.Duration(random.IntN(4)) * 5 * time.Minute // 0 is for ever
 	b := newBench(t)
-	b.makeOldStream(withDeletions(random, load.Next(150+random.IntN(500))), time.Duration(1+random.IntN(5))*time.Hour)
+	b.makeOldStream(withDeletions(random, load.Next(100+random.IntN(300))), time.Duration(1+random.IntN(5))*time.Hour)
 
 	hashes := &hashes{at: map[uint64]uint64{}}
 	goal := make(chan uint64)
@@ -70,7 +70,7 @@ func replicate(t *testing.T, seed uint64, result *campaign.Result, sum *replicat
 		replicas.Go(func() { r.live(goal) })
 	}
 	var ledger campaign.Ledger
-	publishChunks(t, &ledger, b.server.URL(), load.Next(400+random.IntN(600)), random)
+	publishChunks(t, &ledger, b.server.URL(), load.Next(300+random.IntN(400)), random)
 	last := b.stream().CachedInfo().State.LastSeq
 	for range paths {
 		goal <- last

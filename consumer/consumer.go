@@ -101,8 +101,9 @@ type Consumer struct {
 	stall     stall
 
 	// Only Run's goroutine uses these.
-	opened  bool      // a session has begun
-	doubted time.Time // when the rewind was first seen that is not certain yet; zero: there is none
+	opened     bool      // a session has begun
+	doubted    time.Time // when the rewind was first seen that is not certain yet; zero: there is none
+	unanswered int       // sessions in a row that ended since nothing was answered
 }
 
 // New returns a consumer, which does nothing before [Consumer.Run].
@@ -168,6 +169,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		if c.lag.position.Load() != before || time.Since(began) > c.cfg.CheckEvery {
 			failures = 0
 		}
+		c.hearAgain(conn, err)
 		c.wait(ctx, conn, c.judge(err, conn.denied(began), failures))
 	}
 }

@@ -90,8 +90,8 @@ func cut(cfg *jetstream.StreamConfig, age time.Duration) string {
 
 // doubts tells whether a rewind must be seen again before it counts. Where a stream has replicas, one that has lost its
 // leadership without knowing answers for a while with what it had; a new epoch is for ever.
-func (c *Consumer) doubts(seen *sight) bool {
-	if !seen.replicated {
+func (c *Consumer) doubts(epoch statemachine.Time, seen *sight) bool {
+	if !seen.replicated || seen.created != epoch { // that time is the cluster's, not a server's
 		return false
 	}
 	if c.doubted.IsZero() {

@@ -15,6 +15,8 @@ import (
 const (
 	pullMessages = 5000
 	pullBytes    = 24 << 20
+	// A pull that was lost on the way is noticed when two of the server's heartbeats have not come.
+	pullHeartbeat = 5 * time.Second
 )
 
 // errBroken is returned when a session cannot go on and another one may.
@@ -81,7 +83,7 @@ func (r *reader) read(ctx context.Context, stream source, start uint64) (jetstre
 	if err != nil {
 		return nil, fmt.Errorf("reading stream %s from message %d on: %w", r.stream, start, err)
 	}
-	reading, err := source.Consume(r.handle, jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes),
+	reading, err := source.Consume(r.handle, jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes), jetstream.PullHeartbeat(pullHeartbeat),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { r.queue.close(fmt.Errorf("%w: %w", errBroken, err)) }))
 	if err != nil {
 		return nil, fmt.Errorf("reading stream %s from message %d on: %w", r.stream, start, err)

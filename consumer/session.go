@@ -93,7 +93,7 @@ func (c *Consumer) begin(ctx context.Context, js jetstream.JetStream, stream sou
 			return sight{}, t
 		case t.state == Gap:
 			err = c.skip(ctx, stream, pos, seen.gone())
-		case c.doubts(&seen):
+		case c.doubts(pos.Epoch, &seen):
 			return sight{}, t.doubtful()
 		default:
 			err = c.newEpoch(ctx, js, &seen, t)

@@ -106,16 +106,19 @@ func makeSource(t *testing.T, conn *connection) source {
 // One server of several may believe for a while that it leads: a new epoch waits for a second look.
 func TestDoubts(t *testing.T) {
 	c := New(Config{CheckEvery: time.Minute})
-	if c.doubts(&sight{}) {
+	if c.doubts(1, &sight{created: 1}) {
 		t.Error("a stream of one server is in doubt")
 	}
+	if c.doubts(1, &sight{created: 2, replicated: true}) {
+		t.Error("a stream made anew is in doubt")
+	}
 	for range 2 {
-		if !c.doubts(&sight{replicated: true}) {
+		if !c.doubts(1, &sight{created: 1, replicated: true}) {
 			t.Fatal("a rewind is believed at once")
 		}
 	}
 	c.doubted = c.doubted.Add(-5 * time.Minute)
-	if c.doubts(&sight{replicated: true}) {
+	if c.doubts(1, &sight{created: 1, replicated: true}) {
 		t.Error("a rewind is never believed")
 	}
 }

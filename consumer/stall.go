@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -66,5 +67,25 @@ func (c *Consumer) revive(conn *nats.Conn) error {
 	default:
 		line.Discard()
 		return ErrStalled
+	}
+}
+
+// unansweredSessions is how many sessions in a row may end unanswered on one connection.
+const unansweredSessions = 3
+
+// hearAgain makes another connection where nothing is answered on one that stands. A server that denied the inbox for a
+// while has dropped the subscription to it, and the client subscribes only when it connects.
+func (c *Consumer) hearAgain(conn *connection, err error) {
+	if !errors.Is(err, context.DeadlineExceeded) || !conn.IsConnected() {
+		c.unanswered = 0
+		return
+	}
+	if c.unanswered++; c.unanswered < unansweredSessions {
+		return
+	}
+	c.unanswered = 0
+	c.log.Warn().Err(err).Msg("nothing is answered: another connection is made")
+	if err := conn.ForceReconnect(); err != nil {
+		c.log.Warn().Err(err).Msg("the connection could not be made anew")
 	}
 }

@@ -9,7 +9,8 @@ func gap(name string, from, to uint64) *trouble {
 	return &trouble{
 		state: Gap,
 		fact:  fmt.Sprintf("messages %d to %d of %s were gone before they were read (aged out, purged or deleted), and nothing behind them is applied", from, to, name),
-		ways: ": bring the stream back from a copy that has them; or start with --on-gap=continue, which records them as a gap and goes on " +
+		ways: ": on a stream with replicas let another server lead, which may still have them (nats stream cluster step-down " + name + "); " +
+			"else bring the stream back from a copy that has them; or start with --on-gap=continue, which records them as a gap and goes on " +
 			"behind it (what they told stays unknown until later events tell it); " + aside,
 	}
 }

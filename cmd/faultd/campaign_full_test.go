@@ -8,14 +8,16 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"faultd/consumer/embedded"
 	"faultd/testdata/campaign"
 )
 
-// smallDisk is the size of the disks that are filled.
+// smallDisk is the size of the disks that are filled; those with streams are twice as large.
 const smallDisk = 128 << 20
 
 // The disk is filled, by the store and by a neighbour, and has room again. The daemon stays up, says that it is full, answers
@@ -53,12 +55,16 @@ type filling struct {
 // the streams on another disk or on the same, where they would be full before the store if there were no watermark.
 func newFilling(t *testing.T, binary string, seed uint64, nth int) *filling {
 	t.Helper()
-	f := &filling{apart: nth%5 != 1}
+	f := &filling{apart: nth%4 == 0 || nth%4 == 3}
 	f.ours = nth%3 == 1 || !f.apart
+	size := int64(smallDisk)
+	if !f.apart {
+		size *= 2
+	}
 	if nth%2 == 0 {
-		f.disk, f.name = newDisk(t, smallDisk), "ext4"
+		f.disk, f.name = newDisk(t, size), "ext4"
 	} else {
-		f.disk, f.name = newMemoryDisk(t, smallDisk), "tmpfs"
+		f.disk, f.name = newMemoryDisk(t, size), "tmpfs"
 	}
 	if nth/2%2 == 0 || !f.apart {
 		f.minFree = 24 << 20
@@ -92,7 +98,7 @@ func (f *filling) round(t *testing.T, fills int) {
 		}
 		time.Sleep(f.moment(300))
 		f.fill(t)
-		if f.apart && f.random.IntN(2) == 0 {
+		if f.random.IntN(2) == 0 {
 			f.process.Kill()
 			f.start(t)
 			f.endure(t)
@@ -118,8 +124,22 @@ func (f *filling) fill(t *testing.T) {
 	f.endure(t)
 	if !f.apart {
 		f.grow(t, 0)
-		time.Sleep(time.Second)
+		f.standstill(t)
 		f.endure(t)
+	}
+}
+
+// standstill waits until the daemon says that its streams have no room either.
+func (f *filling) standstill(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		_, reasons, _ := f.process.Health()
+		if strings.Contains(strings.Join(reasons, "\n"), embedded.ErrFull.Error()) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %d bytes are free, and the daemon says only %v; the log:\n%s", f.name, f.free(t), reasons, f.process.Log())
+		}
 	}
 }
 
