@@ -75,6 +75,16 @@ func TestStart_RestartKeepsStreams(t *testing.T) {
 	}
 }
 
+// A server that starts while the disk is full must take messages when there is room: what is free then is no limit.
+func TestStart_NoLimitButTheDisk(t *testing.T) {
+	js := dial(t, start(t, embedded.Config{StoreDir: t.TempDir()}).URL())
+	for _, name := range []string{"A", "B"} {
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{name}, MaxBytes: 1 << 50}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestStart_Refusals(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct {

@@ -38,6 +38,10 @@ var ofTheStream = []mutant{
 			t.told(ordinals[len(ordinals)-1])
 		}
 		stored, err := t.faults.publish(ctx, batch)`, "./consumer -run TestTelling"},
+	{"what others told of a stream made anew counts for nothing", "consumer/continuity.go",
+		`if seen.created == was.Epoch {`, `if seen.created != 0 {`, "./consumer -run TestTelling|TestOnRewind"},
+	{"another tenant's resource is shown", "storage/read.go",
+		`tenant := v.tenant(key.Tenant)`, `tenant := max(v.tenant(key.Tenant), 1)`, "./storage ./api"},
 	{"tellings do not wait for the one before", "consumer/faults.go",
 		`msgs[0].Header.Set(jetstream.ExpectedLastSeqHeader, strconv.FormatUint(f.last, 10))`, ``, "./consumer -run TestTelling"},
 }
