@@ -57,6 +57,7 @@ func TestHandle_Continuity(t *testing.T) {
 		"fresh, wherever":         {0, []delivery{deliver(1, 40), deliver(2, 41)}, []uint64{40, 41}, nil},
 		"known again":             {5, []delivery{deliver(1, 4), deliver(2, 5), deliver(3, 5), deliver(4, 6)}, []uint64{5, 6}, nil},
 		"a hole":                  {5, []delivery{deliver(1, 5), deliver(2, 9), deliver(3, 10)}, []uint64{5}, gapOf(6, 8)},
+		"a hole of one message":   {5, []delivery{deliver(1, 5), deliver(2, 7)}, []uint64{5}, gapOf(6, 6)},
 		"a hole at the beginning": {5, []delivery{deliver(1, 7)}, nil, gapOf(5, 6)},
 		"lost on the way":         {5, []delivery{deliver(1, 5), deliver(3, 7), deliver(4, 8)}, []uint64{5}, errBroken},
 		"the first one lost":      {5, []delivery{deliver(2, 6)}, nil, errBroken},
