@@ -93,10 +93,19 @@ func (db *DB) copyTo(ctx context.Context, path string) (err error) {
 }
 
 // look opens a transaction that reads, and a channel that is closed when it must end.
-func (db *DB) look() (*bbolt.Tx, <-chan struct{}, error) {
+func (db *DB) look() (tx *bbolt.Tx, ending <-chan struct{}, err error) {
 	db.file.RLock()
 	defer db.file.RUnlock()
-	tx, err := db.bolt.Begin(false)
+	if db.stuck.Load() {
+		return nil, nil, errStuck
+	}
+	err = protect(func() (err error) {
+		tx, err = db.bolt.Begin(false)
+		return err
+	})
+	if errors.As(err, &errPanicked{}) {
+		db.stuck.Store(true)
+	}
 	return tx, db.ending, err
 }
 

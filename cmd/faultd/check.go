@@ -52,7 +52,8 @@ func check(dataDir string, w io.Writer) error {
 		return err
 	}
 	if len(r.Problems) > 0 {
-		return storeError{fmt.Errorf("the store %s is damaged: take a copy of it away, and let faultd read the stream anew into an empty data directory", path)}
+		return storeError{fmt.Errorf("the store %s is damaged: put it aside; then put a copy in its place that faultd snapshot or its schedule made, "+
+			"or let faultd read the stream anew", path)}
 	}
 	return nil
 }
