@@ -12,7 +12,7 @@ CAMPAIGNS := ./cmd/faultd ./consumer
 FIGURES := $(CURDIR)/bin/campaign.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test fuzz test-all campaign vet format arch lint bench clean
+.PHONY: help build run test fuzz test-all campaign mutants vet format arch lint bench clean
 
 help: ## print this
 	@echo "faultd: make TARGET"
@@ -40,6 +40,9 @@ campaign: ## break everything as often as the README's figures say; within an ho
 		go test -count=1 -p 1 -timeout 45m -tags campaign -run 'Campaign_|^TestMutants' $(CAMPAIGNS) ./testdata/mutants || failed=1; \
 		(cd $(PEERS) && go test -count=1 -p 1 -timeout 45m -tags campaign -run 'Campaign_' ./...) || failed=1; \
 		cat $(FIGURES); exit $$failed
+
+mutants: ## show that each of the seeded bugs makes some test fail
+	go test -count=1 -timeout 30m -tags campaign ./testdata/mutants
 
 fuzz: ## fuzz every decoder, and what decides, for FUZZTIME (5s) each
 	@for package in $(FUZZED); do \
