@@ -30,6 +30,7 @@ type rig struct {
 func newRig(t testing.TB, binary, dir string, seed uint64, args ...string) *rig {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 0))
+	args = append(args, "--stream-max-bytes", "8589934592") // by the free disk a small one's oldest messages would leave the stream
 	r := &rig{
 		Daemon: &campaign.Daemon{Binary: binary, Dir: dir, HTTP: campaign.FreeAddr(t), NATS: campaign.FreeAddr(t), Args: args},
 		random: random, load: campaign.NewLoad(random, 300), ledger: &campaign.Ledger{}, model: campaign.NewModel(), quiet: func() {},
