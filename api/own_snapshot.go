@@ -111,7 +111,7 @@ func (c *call) sendFile(ctx context.Context, path string, at sm.Position) error 
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	info, err := f.Stat()
 	if err != nil {
 		return err

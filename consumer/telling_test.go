@@ -220,7 +220,7 @@ func TestTelling_DiesBeforeItNotes(t *testing.T) {
 		r = b.run(store, tell(forgetful{store}))
 	}
 	r.stop()
-	r = b.run(store, tell(store))
+	b.run(store, tell(store))
 	b.awaitTold(store)
 	b.checkFaults()
 }

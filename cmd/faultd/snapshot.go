@@ -70,10 +70,10 @@ func (c *client) download(ctx context.Context, f *os.File, bar *progress) error 
 		return err
 	}
 	defer answer.Body.Close()
-	done := int64(0)
+	size, done := answer.ContentLength, int64(0)
 	_, err = io.Copy(f, io.TeeReader(answer.Body, writerFunc(func(b []byte) (int, error) {
 		done += int64(len(b))
-		bar.showBytes(done, answer.ContentLength, time.Now())
+		bar.showBytes(done, size, time.Now())
 		return len(b), nil
 	})))
 	if err != nil {

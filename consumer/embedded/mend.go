@@ -89,7 +89,7 @@ func checksum(meta []byte, below string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	hash.Write(meta)
+	_, _ = hash.Write(meta) // a hash never fails
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
