@@ -18,9 +18,23 @@ import (
 // confirmed. A stream of several replicas hands out what a quorum has in its log, synced, and answers at once.
 //
 // What was read may be deleted by now, so the request is for that message or the next. That none is found proves nothing:
-// a server that is being stopped answers so too. A sync that failed is not told: the server then refuses all further
-// messages of the stream.
+// a server that is being stopped answers so too.
+//
+// A write or sync that failed is not told by that answer. The server then refuses all further messages of the stream, hands
+// out those of the batch all the same, and writes them anew, with other times, when it starts again. The embedded server can
+// be asked.
 func (c *Consumer) confirm(ctx context.Context, stream source, b *batch) error {
+	if err := c.synced(ctx, stream, b); err != nil {
+		return err
+	}
+	if err := c.cfg.Unwritten(); err != nil {
+		return fmt.Errorf("%w: what was read may not be on the server's disk: %w", errBroken, err)
+	}
+	return nil
+}
+
+// synced returns when no atomic batch is being written that the last message is of.
+func (c *Consumer) synced(ctx context.Context, stream source, b *batch) error {
 	if len(b.last.Header[headerBatch]) == 0 {
 		return nil
 	}

@@ -55,6 +55,10 @@ type Config struct {
 	OnGap    OnGap    // what to do when messages were gone before they were read; empty: [StopAtGap]
 	OnRewind OnRewind // what to do when the stream is not the one that was applied so far; empty: [StopAtRewind]
 
+	// Unwritten is why the server could not write what it holds to its disk, nil while it could. A nil function: it cannot be
+	// asked. What is read is applied only while it returns nil.
+	Unwritten func() error
+
 	Watched   Watched          // whose silent jobs are proposed as failed; nil: nobody's
 	Deadlines Deadlines        // how long they may be silent
 	Now       func() time.Time // the clock that tells; nil: [time.Now]
@@ -86,6 +90,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Unwritten == nil {
+		cfg.Unwritten = func() error { return nil }
 	}
 	return cfg
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -397,4 +398,33 @@ func (b *bench) pauseConsumers() {
 	if paused == 0 {
 		b.Fatal("there is no consumer")
 	}
+}
+
+// What the server holds and could not write is not applied: it may be another when the server starts again.
+func TestRun_ServerCouldNotWrite(t *testing.T) {
+	b := newBench(t)
+	b.makeStream()
+	var wedged atomic.Bool
+	r := b.run(newStore(t), func(cfg *consumer.Config) {
+		cfg.Unwritten = func() error {
+			if wedged.Load() {
+				return errors.New("the disk is full")
+			}
+			return nil
+		}
+	})
+	b.publish(1, 11)
+	r.await(consumer.Ready, 10)
+	wedged.Store(true)
+	b.publish(11, 21)
+	r.await(consumer.Disconnected, 10)
+	if reasons := r.Status().Reasons; !strings.Contains(strings.Join(reasons, " "), "the disk is full") {
+		t.Errorf("it says %q", reasons)
+	}
+	if got := r.store.sequences(); len(got) != 10 {
+		t.Errorf("applied %v", got)
+	}
+	wedged.Store(false)
+	r.await(consumer.Ready, 20)
+	r.wantApplied(span(1, 21)...)
 }

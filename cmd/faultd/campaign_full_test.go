@@ -91,7 +91,7 @@ func newFilling(t *testing.T, binary string, seed uint64, nth int) *filling {
 
 func (f *filling) round(t *testing.T, fills int) {
 	f.start(t)
-	f.publish(t, f.moment(3))
+	f.publish(t, f.pause())
 	for range fills {
 		if err := f.process.AwaitReady(); err != nil {
 			t.Fatal(err)
@@ -110,6 +110,14 @@ func (f *filling) round(t *testing.T, fills int) {
 	f.read(t)
 	f.verify(t)
 	f.finish(t, 300)
+}
+
+// pause is how long the publishing rests between two batches. With the streams on the disk it must not fill that by itself.
+func (f *filling) pause() time.Duration {
+	if f.apart {
+		return f.moment(3)
+	}
+	return 20*time.Millisecond + f.moment(3)
 }
 
 // fill fills the disk until the daemon says that it is full: a neighbour takes all, or all but what we will take. With the

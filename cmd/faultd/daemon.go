@@ -74,7 +74,7 @@ func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, lines *logW
 			return err
 		}
 		defer func() { err = errors.Join(err, server.Stop()) }()
-		cfg.URL = server.URL()
+		cfg.URL, cfg.Unwritten = server.URL(), server.Err
 		if cfg.MaxBytes == 0 {
 			cfg.MaxBytes = server.StreamBytes()
 		}

@@ -46,6 +46,7 @@ type Server struct {
 	ended    chan struct{} // closed when the server has ended
 
 	mu      sync.Mutex // guards what follows
+	current *instance
 	trouble error
 }
 
@@ -61,7 +62,7 @@ func startWith(cfg Config, free func(string) (uint64, error)) (*Server, error) {
 	}
 	cfg.Addr = first.nats.Addr().String()
 	stopping := make(chan struct{})
-	s := &Server{cfg: cfg, log: first.log.log, free: free, stopping: stopping, ended: make(chan struct{}),
+	s := &Server{cfg: cfg, log: first.log.log, free: free, current: first, stopping: stopping, ended: make(chan struct{}),
 		stop: sync.OnceFunc(func() { close(stopping) })}
 	go s.tend(first)
 	return s, nil

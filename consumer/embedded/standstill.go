@@ -21,10 +21,15 @@ const (
 )
 
 // Err is why the server does not store what is published, nil while it does: [ErrFull], which passes by itself, or what an
-// operator must mend. The text says what to do. Reading goes on meanwhile.
+// operator must mend. The text says what to do. Reading goes on meanwhile, but what is read may not be on the disk: a
+// message that could not be written is handed out until the server is replaced. It is told here from the moment at which
+// the server has noticed it, before it lets go of the stream's lock.
 func (s *Server) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if line := s.current.log.unwritten(); s.trouble == nil && line != "" {
+		return s.standstill(line)
+	}
 	return s.trouble
 }
 
@@ -88,6 +93,9 @@ func (s *Server) again() *instance {
 	for s.running() {
 		next, err := launch(s.cfg)
 		if err == nil {
+			s.mu.Lock()
+			s.current = next
+			s.mu.Unlock()
 			s.enter(nil)
 			return next
 		}
