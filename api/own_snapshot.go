@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	sm "faultd/statemachine"
@@ -28,9 +29,11 @@ var (
 
 // CleanSpool removes what a process before this one left of a snapshot that it served.
 func CleanSpool(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, spoolName+"*"))
-	for _, path := range left {
-		err = errors.Join(err, os.Remove(path))
+	left, err := os.ReadDir(dir) // no pattern: a directory may have any name
+	for _, entry := range left {
+		if strings.HasPrefix(entry.Name(), spoolName) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, entry.Name())))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("removing what is left of a snapshot: %w", err)

@@ -96,7 +96,7 @@ func TestDecode_JobEventAccepted(t *testing.T) {
 		{"fault without a reason", "failed", `,"reason":"IMAGE_NOT_FOUND"`, ``, nil},
 		{"fault with cancelled", "cancelled", `"progress":66`, `"fault":{"code":500,"message":"m"}`, nil},
 		{"cancelled without a fault", "cancelled", `"progress":66`, `"progress":1`, nil},
-		{"deadline", "failed", `"fault":`, `"deadline":{"after":18446744073709551615},"fault":`, func(e *statemachine.Entry) bool { return e.After == 1<<64-1 }},
+		{"deadline", "failed", `"fault":`, `"deadline":{"after":18446744073709551615},"fault":`, func(e *statemachine.Entry) bool { return e.After == 1<<63-1 }},
 		{"created", "started", `"name":`, `"created":"2010-08-10T12:00:00Z","name":`, func(e *statemachine.Entry) bool { return e.Created.Std().Year() == 2010 }},
 		{"all in another order", "started", `"specversion":"1.0","type":"io.faultd.v1.job.started","source"`, `"type":"io.faultd.v1.job.started","specversion":"1.0","source"`, nil},
 		{"white space", "started", `{"specversion"`, "\n\t {\r\n\"specversion\"", nil},

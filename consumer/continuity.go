@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,31 +50,52 @@ func (c *Consumer) skip(ctx context.Context, stream source, pos statemachine.Pos
 	g := *c.hole()()
 	g.From, g.To = pos.Sequence+1, to
 	gaps := []statemachine.Gap{g}
-	c.explain(ctx, stream, pos, gaps)
+	if err := c.explain(ctx, stream, pos, gaps); err != nil {
+		return err
+	}
 	pos.Sequence, pos.Digest = to, 0
 	_, _, err := c.store.Apply(nil, pos, gaps...)
 	return c.stored(err, "recording a gap")
 }
 
-// explain fills in what there is to say about gaps behind a position, and logs them.
-func (c *Consumer) explain(ctx context.Context, stream source, pos statemachine.Position, gaps []statemachine.Gap) {
+// explain fills in what there is to say about gaps behind a position, and logs them. Whoever delivers the messages may be a
+// replica that lacks some: a gap is one only if the stream's leader says so, else the messages are read again.
+func (c *Consumer) explain(ctx context.Context, stream source, pos statemachine.Position, gaps []statemachine.Gap) error {
 	if len(gaps) == 0 {
-		return
+		return nil
 	}
-	info, err := stream.Info(ctx)
+	info, err := stream.Info(ctx, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return fmt.Errorf("%w: asking what was deleted: %w", errBroken, err)
+	}
+	slices.Sort(info.State.Deleted)
 	for i := range gaps {
 		g := &gaps[i]
+		if !gone(&info.State, g.From, g.To) {
+			m, err := stream.messageFrom(ctx, g.From)
+			if err != nil || m == nil || m.Sequence <= g.To {
+				return fmt.Errorf("%w: messages %d to %d were left out, and the stream may have some of them (%v)", errBroken, g.From, g.To, err)
+			}
+		}
 		g.Epoch = pos.Epoch
-		switch {
-		case err != nil:
-			g.Cause = "aged out, purged or deleted: the stream could not be asked"
-		case g.To >= info.State.FirstSeq:
-			g.Cause = "deleted"
-		default:
+		g.Cause = "deleted"
+		if g.To < info.State.FirstSeq {
 			g.Cause = cut(&info.Config, c.cfg.Now().Sub(pos.StreamTime.Std()))
 		}
 		c.log.Error().Uint64("from", g.From).Uint64("to", g.To).Str("cause", g.Cause).Msg("messages were gone before they were read: a gap is recorded")
 	}
+	return nil
+}
+
+// gone tells whether the stream has none of the messages; what was deleted is sorted.
+func gone(state *jetstream.StreamState, from, to uint64) bool {
+	from = max(from, state.FirstSeq)
+	if from > to {
+		return true
+	}
+	i, found := slices.BinarySearch(state.Deleted, from)
+	last := uint64(i) + to - from
+	return found && last < uint64(len(state.Deleted)) && state.Deleted[last] == to
 }
 
 // cut is what can have taken messages off the head of a stream, all of which came after one of that age.

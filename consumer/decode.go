@@ -14,6 +14,7 @@ type Message struct {
 	Data       []byte
 	Sequence   uint64 // counted on over epochs: see [statemachine.Position.Ordinal]
 	StreamTime statemachine.Time
+	Base       uint64 // of the epoch, which Sequence is counted on by
 }
 
 // maxEvent is the size in bytes that the data of a message may have.
@@ -31,6 +32,9 @@ func Decode(m Message) statemachine.Entry {
 	e := statemachine.Entry{Subject: m.Subject, Raw: m.Data}
 	if bad := decodeInto(&e, &m); bad != nil {
 		e = statemachine.Entry{Subject: m.Subject, Raw: m.Data, Reason: bad.reason, Detail: bad.detail}
+	}
+	if e.After != 0 {
+		e.After = inStore(e.After, m.Base)
 	}
 	e.Sequence, e.StreamTime = m.Sequence, m.StreamTime
 	return e

@@ -17,6 +17,7 @@ type sight struct {
 	applied     uint64 // digest of the message at the position; 0: it is not there
 	next        uint64 // sequence of the first message behind the position; 0: there is none
 	deleted     uint64 // the last message behind the position if all behind it are known to be deleted; else 0
+	unfit       error  // the stream lacks a subject that it must take, see [lacks]
 	replicated  bool   // there are several servers that have the stream, of which one may answer that has fallen behind
 }
 
@@ -26,9 +27,12 @@ func (s source) look(ctx context.Context, pos statemachine.Position) (sight, err
 	if err != nil {
 		return sight{}, fmt.Errorf("looking at stream %s: %w", s.name(), err)
 	}
-	seen := sight{created: statemachine.At(info.Created), first: max(info.State.FirstSeq, 1), last: info.State.LastSeq,
+	seen := sight{created: statemachine.At(info.Created), first: max(info.State.FirstSeq, 1), last: info.State.LastSeq, unfit: lacks(info.Config),
 		replicated: info.Cluster != nil && len(info.Cluster.Replicas) > 0}
 	if pos.Stream == "" {
+		if seen.first <= seen.last {
+			seen.next = seen.first
+		}
 		return seen, nil
 	}
 	if pos.Digest != 0 && pos.Sequence >= seen.first && pos.Sequence <= seen.last {

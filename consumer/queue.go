@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,17 @@ type received struct {
 	pending  uint64 // messages that were waiting in the stream behind it
 }
 
+// size is what a message takes while it waits, in bytes: those of its data lie in one piece with its headers.
+func (m *received) size() int {
+	n := len(m.Data) + len(m.Subject)
+	for name, values := range m.Header {
+		for _, v := range values {
+			n += len(name) + len(v) + 4
+		}
+	}
+	return n
+}
+
 func newQueue(cfg Config) *queue {
 	return &queue{maxEvents: cfg.BatchEvents, maxBytes: cfg.BatchBytes, linger: cfg.Linger,
 		filled: make(chan struct{}, 1), roomy: make(chan struct{}, 1), ended: make(chan struct{})}
@@ -48,7 +60,7 @@ func newQueue(cfg Config) *queue {
 // put appends a message to the batch that grows, with the hole before it if there is one, waiting while the batch is
 // full. It tells whether the queue was open; a message that came too late is not lost, the next session reads it again.
 func (q *queue) put(e statemachine.Entry, m received, hole *statemachine.Gap) bool {
-	size := len(m.Data) + len(m.Subject)
+	size := m.size()
 	q.mu.Lock()
 	for q.closed == nil && q.full(size) {
 		q.mu.Unlock()
@@ -68,6 +80,9 @@ func (q *queue) put(e statemachine.Entry, m received, hole *statemachine.Gap) bo
 	}
 	if hole != nil {
 		b.gaps = append(b.gaps, *hole)
+	}
+	if n := len(b.entries); n == cap(b.entries) {
+		b.entries = slices.Grow(b.entries, 1+int(min(m.pending, uint64(min(4*n, q.maxEvents-n-1))))) // in few steps to a full batch
 	}
 	b.entries = append(b.entries, e)
 	b.last, b.bytes = m, b.bytes+size

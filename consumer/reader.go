@@ -15,6 +15,7 @@ import (
 const (
 	pullMessages = 5000
 	pullBytes    = 24 << 20
+	pullSpare    = 64 << 10 // beyond the largest message: one that does not fit into a pull never comes, and nobody says so
 	// A pull that was lost on the way is noticed when two of the server's heartbeats have not come.
 	pullHeartbeat = 5 * time.Second
 )
@@ -62,7 +63,7 @@ func (r *reader) handle(msg jetstream.Msg) {
 	}
 	r.lag.saw(seq + meta.NumPending)
 	m := received{sequence: seq, pending: meta.NumPending, Message: Message{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(),
-		Sequence: r.base + seq, StreamTime: statemachine.At(meta.Timestamp)}}
+		Sequence: r.base + seq, Base: r.base, StreamTime: statemachine.At(meta.Timestamp)}}
 	if r.queue.put(Decode(m.Message), m, hole) {
 		r.next = seq + 1
 		r.lag.read(seq)
@@ -83,7 +84,8 @@ func (r *reader) read(ctx context.Context, stream source, start uint64) (jetstre
 	if err != nil {
 		return nil, fmt.Errorf("reading stream %s from message %d on: %w", r.stream, start, err)
 	}
-	reading, err := source.Consume(r.handle, jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes), jetstream.PullHeartbeat(pullHeartbeat),
+	size := max(pullBytes, int(stream.nc.MaxPayload())+pullSpare)
+	reading, err := source.Consume(r.handle, jetstream.PullMaxMessagesWithBytesLimit(pullMessages, size), jetstream.PullHeartbeat(pullHeartbeat),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { r.queue.close(fmt.Errorf("%w: %w", errBroken, err)) }))
 	if err != nil {
 		return nil, fmt.Errorf("reading stream %s from message %d on: %w", r.stream, start, err)

@@ -162,6 +162,9 @@ const blindLooks = 3
 // compare closes the queue if what was seen of the stream is wrong, or if nothing comes although there is something.
 func (c *Consumer) compare(pos statemachine.Position, seen *sight, q *queue) {
 	c.lag.saw(seen.last)
+	if state, _ := c.condition.now(); state == Ready && c.lag.messages() > behindLag && !q.over() {
+		c.condition.enter(CatchingUp, "") // no commit says so where nothing comes
+	}
 	idle := c.lag.idle() && c.store.Position() == pos // what is behind the position was not read meanwhile
 	t := check(c.cfg.Stream, pos, *seen)
 	if t != nil && t.state == Gap && (!idle || c.passes(t) && seen.next != 0) {
@@ -169,6 +172,10 @@ func (c *Consumer) compare(pos statemachine.Position, seen *sight, q *queue) {
 	}
 	if t != nil {
 		q.close(t)
+		return
+	}
+	if seen.unfit != nil {
+		q.close(seen.unfit)
 		return
 	}
 	if c.stall.watch(pos.Sequence, idle && seen.next != 0, time.Now()) > c.cfg.StallAfter {
@@ -191,7 +198,9 @@ func (c *Consumer) commits(ctx context.Context, stream source, q *queue, seen si
 		if err := c.confirm(ctx, stream, &b); err != nil {
 			return err
 		}
-		c.explain(ctx, stream, pos, b.gaps)
+		if err := c.explain(ctx, stream, pos, b.gaps); err != nil {
+			return err
+		}
 		pos.Sequence, pos.StreamTime, pos.Digest = b.last.sequence, b.last.StreamTime, digest(b.last.Subject, b.last.Data)
 		if err := c.apply(&b, pos, q); err != nil {
 			return err

@@ -35,6 +35,7 @@ type watchdog struct {
 	now       func() time.Time
 	log       zerolog.Logger
 	publish   func(ctx context.Context, m *nats.Msg) error
+	base      func() uint64 // of the present epoch, see [statemachine.Position]
 	due       dueTimes
 }
 
@@ -57,6 +58,7 @@ func (c *Consumer) startWatchdog(ctx context.Context, conn *connection) (stop fu
 		return nil, err
 	}
 	w := &watchdog{jobs: c.cfg.Watched, deadlines: &c.cfg.Deadlines, now: c.cfg.Now, log: c.log,
+		base: func() uint64 { return c.store.Position().Base },
 		publish: func(ctx context.Context, m *nats.Msg) error {
 			_, err := js.PublishMsg(ctx, m, jetstream.WithExpectStream(c.cfg.Stream))
 			return err
@@ -116,7 +118,7 @@ func (w *watchdog) judge(ctx context.Context, p statemachine.Pending, now time.T
 		w.watch(is, due)
 		return nil
 	}
-	m, err := proposal(&is, w.deadlines.after(&is), now)
+	m, err := proposal(&is, w.base(), w.deadlines.after(&is), now)
 	if err != nil {
 		return err
 	}
@@ -137,9 +139,10 @@ func (w *watchdog) watch(p statemachine.Pending, at time.Time) {
 
 // proposal is the message that says that a job failed by silence. Its id is a function of the job and the last event
 // that it had, so that replicas, and this one once more, propose it once.
-func proposal(p *statemachine.Pending, after time.Duration, now time.Time) (*nats.Msg, error) {
+func proposal(p *statemachine.Pending, base uint64, after time.Duration, now time.Time) (*nats.Msg, error) {
+	last := inStream(p.LastSeq, base)
 	h := fnv.New128a()
-	for _, part := range []string{p.Tenant, p.Kind.String(), p.ID, p.Job, p.Action.String(), strconv.FormatUint(p.LastSeq, 10)} {
+	for _, part := range []string{p.Tenant, p.Kind.String(), p.ID, p.Job, p.Action.String(), strconv.FormatUint(last, 10)} {
 		h.Write([]byte(part))
 		h.Write([]byte{0})
 	}
@@ -157,7 +160,7 @@ func proposal(p *statemachine.Pending, after time.Duration, now time.Time) (*nat
 			"job":      map[string]any{"id": p.Job, "action": p.Action.String()},
 			"resource": map[string]any{"kind": p.Kind.String(), "id": p.ID, "tenant_id": p.Tenant},
 			"fault":    fault,
-			"deadline": map[string]any{"after": p.LastSeq},
+			"deadline": map[string]any{"after": last},
 		},
 	})
 	if err != nil {
@@ -167,6 +170,26 @@ func proposal(p *statemachine.Pending, after time.Duration, now time.Time) (*nat
 	m.Header.Set(jetstream.MsgIDHeader, "faultd/"+id)
 	m.Data = body
 	return m, nil
+}
+
+// ofStore marks the number of an event that is not in the stream any more, since it is of an earlier epoch: only stores that
+// have been through the same epochs know it by that.
+const ofStore = 1 << 63
+
+// inStream is the number of an event by which all who read the stream know it, whatever they count on over epochs.
+func inStream(ordinal, base uint64) uint64 {
+	if ordinal > base {
+		return ordinal - base
+	}
+	return ordinal | ofStore
+}
+
+// inStore undoes what inStream did.
+func inStore(number, base uint64) uint64 {
+	if number&ofStore != 0 {
+		return number &^ ofStore
+	}
+	return number + base
 }
 
 // dueTime is when a job is looked at next.

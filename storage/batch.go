@@ -37,6 +37,7 @@ type batch struct {
 	values   map[string]int64 // by valueKey
 	changes  []sm.Change
 	pending  []sm.Pending // jobs that the watchdog does not know yet
+	ended    []sm.Pending // those that are no longer pending
 	refused  []sm.Rejection
 }
 
@@ -56,6 +57,7 @@ type touched struct {
 	oldest      sm.Time          // stream time under which it stands in the ages, 0 if it does not
 	transitions []*sm.Transition // to be written, with
 	faults      []*sm.Fault
+	aged        bool // transitions of this batch may have been written before its end, see expireOne
 }
 
 // Apply folds the entries, which follow each other in the log, into the store in one transaction that also moves
@@ -166,7 +168,7 @@ func (db *DB) publish(b *batch, to sm.Position) {
 	}
 	db.position, db.counters, db.hash, db.clock = to, b.counters, b.hash, b.clock
 	db.epochs, db.gaps, db.behind = b.epochs, b.gaps, b.behind
-	db.pending = append(db.pending, b.pending...)
+	db.watch(b.pending, b.ended)
 	db.feed.add(b.changes)
 	close(db.changed)
 	db.changed = make(chan struct{})

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 
@@ -28,7 +29,7 @@ const (
 // told how many bytes of records are written, of how many at most; nil is nobody. The error wraps [ErrInUse], [sm.ErrFull] if there is
 // no room for the new file beside the old one, or [ErrCorrupt].
 func Compact(ctx context.Context, o Options, progress func(done, total int64)) (before, after int64, err error) {
-	if _, err := os.Stat(o.Path); err != nil {
+	if o.Path, err = filepath.EvalSymlinks(o.Path); err != nil { // the file is replaced where it is, not a link to it
 		return 0, 0, fmt.Errorf("compacting the store: %w", err)
 	}
 	if progress == nil {
@@ -73,11 +74,26 @@ func (db *DB) compact(ctx context.Context, progress func(done, total int64)) (be
 	if after, err = size(temporary); err != nil {
 		return 0, 0, err
 	}
+	if err := sameOwner(temporary, path); err != nil {
+		return 0, 0, err
+	}
 	db.step("compact")
 	if err := os.Rename(temporary, path); err != nil {
 		return 0, 0, err
 	}
 	return before, after, syncDir(filepath.Dir(path))
+}
+
+// sameOwner gives a file to the owner of another: an administrator may compact what a daemon of another user must open.
+func sameOwner(path, as string) error {
+	info, err := os.Stat(as)
+	if err != nil {
+		return err
+	}
+	if is, ok := info.Sys().(*syscall.Stat_t); ok && (int(is.Uid) != os.Geteuid() || int(is.Gid) != os.Getegid()) {
+		return os.Chown(path, int(is.Uid), int(is.Gid))
+	}
+	return nil
 }
 
 func size(path string) (int64, error) {

@@ -123,8 +123,8 @@ type DB struct {
 	gaps      []gap
 	behind    uint64 // see [DB.NewEpoch]
 	feed      feed
-	pending   []sm.Pending  // see [DB.Pending]
-	changed   chan struct{} // closed at the next commit
+	pending   map[pendingKey]sm.Pending // see [DB.Pending]
+	changed   chan struct{}             // closed at the next commit
 	closeOnce sync.Once
 
 	outbox outbox
@@ -244,18 +244,38 @@ func replaced(path string, file *os.File) bool {
 	return err != nil || failed != nil || !os.SameFile(is, named)
 }
 
+// errMade is returned when another process has made the store meanwhile.
+var errMade = errors.New("the store was made meanwhile")
+
 // create makes an empty store under another name and renames it when it is durable: whatever ends the
-// process meanwhile, a file of the right name is a whole store.
-func create(o Options) error {
+// process meanwhile, a file of the right name is a whole store. Of several processes one makes it: its lock holds until
+// the file has its name, and who comes then finds that and leaves it alone.
+func create(o Options) (err error) {
 	temporary := o.Path + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	bolt, err := openFile(temporary, 0, nil)
+	f, err := os.OpenFile(temporary, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(bolt.Update(initialize), bolt.Sync(), bolt.Close()); err != nil {
+	if err := f.Close(); err != nil {
+		return err
+	}
+	bolt, err := openFile(temporary, 0, func(f *os.File) error {
+		if replaced(temporary, f) {
+			return errMade
+		}
+		if _, err := os.Lstat(o.Path); err == nil {
+			return errors.Join(errMade, os.Remove(temporary))
+		}
+		return f.Truncate(0) // of a process that did not come to its end
+	})
+	if errors.Is(err, errMade) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bolt.Close()) }()
+	if err := errors.Join(bolt.Update(initialize), bolt.Sync()); err != nil {
 		return err
 	}
 	o.Step("create")

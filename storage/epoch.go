@@ -86,38 +86,37 @@ func (b *batch) addGaps(gaps []sm.Gap, to sm.Position) error {
 			return err
 		}
 	}
-	for len(b.gaps) > maxGaps {
-		i := oldestPair(b.gaps)
-		if i < 0 {
-			return nil // each is the only one of its epoch
+	return b.joinGaps()
+}
+
+// joinGaps makes one of the oldest gaps of an epoch, until no more than [maxGaps] are left, or each is the only one of its
+// epoch.
+func (b *batch) joinGaps() error {
+	over, kept := len(b.gaps)-maxGaps, b.gaps[:0]
+	joined := map[int]bool{} // by place in kept
+	for _, g := range b.gaps {
+		last := len(kept) - 1
+		if over <= 0 || last < 0 || kept[last].epoch != g.epoch {
+			kept = append(kept, g)
+			continue
 		}
-		if err := b.joinGaps(i); err != nil {
+		over--
+		one := &kept[last]
+		one.To, one.missing, one.Noticed, one.Cause = g.To, one.missing+g.missing, g.Noticed, g.Cause
+		joined[last] = true
+		if err := b.gapRecords.delete(g.key()); err != nil {
+			return err
+		}
+	}
+	b.gaps = kept
+	for i := range joined {
+		g := &kept[i]
+		g.Cause = fmt.Sprintf("%d messages between these are gone, in several gaps that are kept as one; the last of them: %s", g.missing, g.Cause)
+		if err := b.gapRecords.put(g.key(), encodeGap(g)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// oldestPair is the place of the oldest gap behind which another of its epoch stands, -1 for none.
-func oldestPair(gaps []gap) int {
-	for i := 1; i < len(gaps); i++ {
-		if gaps[i].epoch == gaps[i-1].epoch {
-			return i - 1
-		}
-	}
-	return -1
-}
-
-// joinGaps makes one of a gap and that behind it.
-func (b *batch) joinGaps(i int) error {
-	one, two := &b.gaps[i], b.gaps[i+1]
-	one.To, one.missing, one.Noticed = two.To, one.missing+two.missing, two.Noticed
-	one.Cause = fmt.Sprintf("%d messages between these are gone, in several gaps that are kept as one; the last of them: %s", one.missing, two.Cause)
-	if err := b.gapRecords.put(one.key(), encodeGap(one)); err != nil {
-		return err
-	}
-	b.gaps = slices.Delete(b.gaps, i+1, i+2)
-	return b.gapRecords.delete(two.key())
 }
 
 func (g *gap) key() []byte { return binary.BigEndian.AppendUint64(numberKey(g.epoch), g.From) }

@@ -60,7 +60,7 @@ func (b *batch) expireOne(t *touched, until sm.Time) error {
 	if err := b.writeHistory(t); err != nil {
 		return err
 	}
-	t.oldest = 0
+	t.oldest, t.aged = 0, true
 	if t.resource.Status == sm.Deleted {
 		var newest sm.Time
 		for _, row := range b.rows(b.history, numberKey(t.number)) {

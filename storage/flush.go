@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	sm "faultd/statemachine"
@@ -40,12 +41,14 @@ func (b *batch) flush(to sm.Position) error {
 
 func (b *batch) write(t *touched) error {
 	r := &t.resource
-	pending := r.Pending()
-	b.pending = append(b.pending, news(pending, t.before.Pending())...)
+	pending, was := r.Pending(), t.before.Pending()
+	b.pending = append(b.pending, news(pending, was)...)
+	b.ended = append(b.ended, news(was, pending)...)
 	is := hot{status: r.Status, sequence: r.Sequence, updated: r.Updated, fault: refOf(r.Fault), transitions: t.total,
 		oldest: t.oldest, group: t.group, unfinished: len(pending) > 0, jobs: len(r.Jobs)}
 	key, older := numberKey(t.number), encodeOlder(r)
-	long := is.transitions > maxHistory && (len(t.transitions) > 0 || !bytes.Equal(older, t.wasOlder))
+	long := is.transitions > maxHistory && (t.aged || len(t.transitions) > 0 || !bytes.Equal(older, t.wasOlder) ||
+		!maps.Equal(usedFaults(r), usedFaults(&t.before))) // a job lets go of a fault without a transition, too
 	if err := b.replace(b.hot, key, encodeHot(is, &r.Jobs[len(r.Jobs)-1]), t.wasHot); err != nil {
 		return err
 	}

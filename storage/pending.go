@@ -18,7 +18,7 @@ func (db *DB) loadPending() error {
 			if err != nil {
 				return err
 			}
-			db.pending = append(db.pending, r.Pending()...)
+			db.watch(r.Pending(), nil)
 			return nil
 		})
 	})
@@ -29,9 +29,33 @@ func (db *DB) loadPending() error {
 func (db *DB) Pending() []sm.Pending {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	all := db.pending
+	all := make([]sm.Pending, 0, len(db.pending))
+	for _, p := range db.pending {
+		all = append(all, p)
+	}
 	db.pending = nil
 	return all
+}
+
+// pendingKey is a job that is pending.
+type pendingKey struct {
+	sm.Key
+	job    string
+	action sm.Action
+}
+
+// watch keeps jobs for the watchdog, and forgets what has ended before it asked: while the store is far behind the stream
+// it does not ask, and all jobs of the stream would gather.
+func (db *DB) watch(pending, ended []sm.Pending) {
+	for _, p := range ended {
+		delete(db.pending, pendingKey{p.Key, p.Job, p.Action})
+	}
+	if db.pending == nil && len(pending) > 0 {
+		db.pending = map[pendingKey]sm.Pending{}
+	}
+	for _, p := range pending {
+		db.pending[pendingKey{p.Key, p.Job, p.Action}] = p
+	}
 }
 
 // Look returns what a pending job is now, or false if it has ended or no longer matters.

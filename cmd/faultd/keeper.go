@@ -90,7 +90,9 @@ func (k *keeper) run(ctx context.Context) {
 	due := time.Now()
 	if newest := k.newest(); !newest.IsZero() {
 		k.last.Set(float64(newest.Unix()))
-		due = newest.Add(k.every)
+		if due = newest.Add(k.every); time.Until(due) > k.every { // made by a clock that was ahead
+			due = time.Now()
+		}
 	}
 	for {
 		select {
