@@ -26,8 +26,10 @@ type scanner struct {
 	data    []byte
 	at      int
 	depth   int
-	spaces  int // insignificant bytes that were passed
-	unknown int // members that nobody asked for
+	spaces  int        // insignificant bytes that were passed
+	unknown int        // members that nobody asked for
+	names   [16][]byte // of the objects that are open, see nameSet
+	kept    int        // how many of them
 	broken  *refusal
 	wrong   *refusal
 }
@@ -105,37 +107,38 @@ func (s *scanner) take(c byte) bool {
 // nameSet is the names that an object has had so far, and the last of them.
 type nameSet struct {
 	name  []byte
-	few   [12][]byte
 	count int
-	many  map[string]struct{} // takes over beyond few, so that long objects are not quadratic
+	first int                 // of those that the scanner keeps, while many is nil
+	many  map[string]struct{} // takes over beyond those, so that long objects are not quadratic
 }
 
-// add tells whether the name is new.
-func (n *nameSet) add(name []byte) bool {
+// isNew adds a name to those of its object, and tells whether it was not there.
+func (s *scanner) isNew(n *nameSet, name []byte) bool {
+	if n.count == 0 {
+		n.first = s.kept
+	}
 	n.name = name
-	if n.many != nil {
-		if _, ok := n.many[string(name)]; ok {
-			return false
+	n.count++
+	if n.many == nil {
+		for _, was := range s.names[n.first:s.kept] {
+			if bytes.Equal(was, name) {
+				return false
+			}
 		}
-		n.many[string(name)] = struct{}{}
-		return true
-	}
-	for i := range n.count {
-		if bytes.Equal(n.few[i], name) {
-			return false
+		if s.kept < len(s.names) {
+			s.names[s.kept] = name
+			s.kept++
+			return true
 		}
+		n.many = make(map[string]struct{}, 2*len(s.names))
+		for _, was := range s.names[n.first:s.kept] {
+			n.many[string(was)] = struct{}{}
+		}
+		s.kept = n.first
 	}
-	if n.count < len(n.few) {
-		n.few[n.count] = name
-		n.count++
-		return true
-	}
-	n.many = make(map[string]struct{}, 4*len(n.few))
-	for _, few := range n.few {
-		n.many[string(few)] = struct{}{}
-	}
+	_, again := n.many[string(name)]
 	n.many[string(name)] = struct{}{}
-	return true
+	return !again
 }
 
 // enter passes the bracket that opens an object or array.
@@ -160,6 +163,9 @@ func (s *scanner) closes(c byte) bool {
 // Each value must be read before the next call.
 func (s *scanner) member(n *nameSet) bool {
 	if s.closes('}') {
+		if n.count > 0 && n.many == nil {
+			s.kept = n.first
+		}
 		return false
 	}
 	if n.count > 0 && !s.take(',') {
@@ -173,7 +179,7 @@ func (s *scanner) member(n *nameSet) bool {
 	if s.broken != nil || !s.take(':') {
 		return false
 	}
-	if !n.add(name) {
+	if !s.isNew(n, name) {
 		s.malformed(fmt.Sprintf("the name %.64q stands twice in one object", name))
 		return false
 	}

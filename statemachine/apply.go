@@ -120,7 +120,11 @@ func (r *Resource) horizon() Time {
 // place puts a job where it belongs among the others, oldest first, and lets go of the oldest beyond
 // [MaxJobs]. The slice is a new one: the old one belongs to the resource as it was.
 func (r *Resource) place(was int, j Job) int {
-	jobs := make([]Job, 0, len(r.Jobs)+1)
+	n := len(r.Jobs)
+	if was < 0 {
+		n++
+	}
+	jobs := make([]Job, 0, n)
 	at := -1
 	for i := range r.Jobs {
 		if i == was {

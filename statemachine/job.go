@@ -10,7 +10,8 @@ import (
 // clone is a copy that shares no slice that [Job.advance] writes to.
 func (j *Job) clone() Job {
 	c := *j
-	c.Attempts, c.Marks, c.Providers = slices.Clone(j.Attempts), slices.Clone(j.Marks), slices.Clone(j.Providers)
+	c.Attempts, c.Marks = slices.Clip(j.Attempts), slices.Clip(j.Marks) // they only grow, and then elsewhere
+	c.Providers = slices.Clone(j.Providers)
 	return c
 }
 

@@ -2,10 +2,13 @@ package storage_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	sm "faultd/statemachine"
+	"faultd/storage"
 )
 
 // jobs is a log of builds: 2,000 at a time, ten events each, 3 % of which fail.
@@ -41,15 +44,54 @@ func buildStep(sequence, r, step int) sm.Event {
 	return e
 }
 
+// BenchmarkApply folds batches of 50,000 events into a new store and commits them, and tells what each of the two costs
+// an event: nanoseconds, allocations, bytes.
 func BenchmarkApply(b *testing.B) {
 	log := jobs(20_000)
-	b.ReportAllocs()
+	var folding, committing cost
 	for b.Loop() {
-		db := open(b, temp(b))
+		m := &meter{steps: map[string]*cost{"put": &folding, "committed": &committing}}
+		db, err := storage.Open(storage.Options{Path: temp(b), Step: m.step})
+		if err != nil {
+			b.Fatal(err)
+		}
 		for batch := range slices.Chunk(log, 50_000) {
 			apply(b, db, batch)
 		}
 		_ = db.Close()
 	}
-	b.ReportMetric(float64(b.N*len(log))/b.Elapsed().Seconds(), "events/s")
+	events := float64(b.N * len(log))
+	b.ReportMetric(events/b.Elapsed().Seconds(), "events/s")
+	folding.report(b, events, "fold")
+	committing.report(b, events, "commit")
+}
+
+// cost is that of a part of each batch, over all of them.
+type cost struct {
+	took          time.Duration
+	allocs, bytes uint64
+}
+
+func (c *cost) report(b *testing.B, events float64, part string) {
+	b.ReportMetric(float64(c.took.Nanoseconds())/events, part+"-ns/event")
+	b.ReportMetric(float64(c.allocs)/events, part+"-allocs/event")
+	b.ReportMetric(float64(c.bytes)/events, part+"-B/event")
+}
+
+// meter adds what it took from one step of the store to the next.
+type meter struct {
+	steps  map[string]*cost // by the name of the step that ends it
+	since  time.Time
+	memory runtime.MemStats
+}
+
+func (m *meter) step(name string) {
+	now, before := time.Now(), m.memory
+	runtime.ReadMemStats(&m.memory)
+	if c := m.steps[name]; c != nil {
+		c.took += now.Sub(m.since)
+		c.allocs += m.memory.Mallocs - before.Mallocs
+		c.bytes += m.memory.TotalAlloc - before.TotalAlloc
+	}
+	m.since = time.Now()
 }

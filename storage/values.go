@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"slices"
 
 	sm "faultd/statemachine"
 )
@@ -22,53 +24,46 @@ type value struct {
 	text string
 }
 
-// valuesOf are the values that a resource's attributes have, in the order of the attributes.
+// valuesOf are the values that a resource's attributes have, in the order of [sharable]. One that is no text, or too
+// long, is none: a producer's slip must not hide the others.
 func valuesOf(attributes sm.Attributes) (all []value) {
-	if len(attributes) == 0 {
-		return nil
+	var texts [attrProvider + 1]string
+	for name, v := range attributes.Members() {
+		switch string(name) {
+		case "hostId", "storage_id", "agent_id", "product", "provider":
+			texts[slices.Index(sharable, string(name))] = text(v)
+		case "image", "flavor":
+			texts[slices.Index(sharable, string(name)+".id")] = idOf(v)
+		}
 	}
-	var has struct {
-		HostID    text `json:"hostId"`
-		Image     ref  `json:"image"`
-		Flavor    ref  `json:"flavor"`
-		StorageID text `json:"storage_id"`
-		AgentID   text `json:"agent_id"`
-		Product   text `json:"product"`
-		Provider  text `json:"provider"`
-	}
-	if json.Unmarshal(attributes, &has) != nil {
-		return nil
-	}
-	for attr, t := range []text{has.HostID, has.Image.id, has.Flavor.id, has.StorageID, has.AgentID, has.Product, has.Provider} {
+	for attr, t := range texts {
 		if t != "" && len(t) <= maxValue {
-			all = append(all, value{byte(attr), string(t)})
+			all = append(all, value{byte(attr), t})
 		}
 	}
 	return all
 }
 
-// text is a text, empty where there is something else: a producer's slip must not hide the other values.
-type text string
-
-func (t *text) UnmarshalJSON(b []byte) error {
-	var s string
-	if json.Unmarshal(b, &s) == nil {
-		*t = text(s)
+// text is the text that a JSON value is, empty for any other.
+func text(v []byte) (s string) {
+	if n := len(v); n >= 2 && v[0] == '"' && !bytes.ContainsRune(v, '\\') {
+		return string(v[1 : n-1])
 	}
-	return nil
+	_ = json.Unmarshal(v, &s) // what is no text stays empty
+	return s
 }
 
-// ref is the id of an object, empty where there is something else.
-type ref struct{ id text }
-
-func (r *ref) UnmarshalJSON(b []byte) error {
-	var o struct {
-		ID text `json:"id"`
+// idOf is the id of an object, empty for anything else.
+func idOf(v []byte) string {
+	if len(v) == 0 || v[0] != '{' {
+		return ""
 	}
-	if json.Unmarshal(b, &o) == nil {
-		r.id = o.ID
+	for name, v := range sm.Attributes(v).Members() {
+		if string(name) == "id" {
+			return text(v)
+		}
 	}
-	return nil
+	return ""
 }
 
 func valueKey(k sm.Kind, v value) string { return string([]byte{byte(k), v.attr}) + v.text }
