@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	ingestResources = 100_000
+	peerEvents      = 200_000 // of the slow peers, for whom a rate is what counts
+)
+
+// ingest has a million events that wait in a stream read by faultd into a new store until the last is durable, and by
+// each peer, in turn. faultd's clock begins when it begins to read, and a peer's when it does.
+func (b *bench) ingest() error {
+	s, err := b.startServer()
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	l := load{Resources: whole(b.count(ingestResources)), Steps: tenSteps}
+	b.say("ingest: publishing %d events of about %d bytes; sqlite, kv and bbolt get the first %d", l.events(), len(l.line(nil, 3*width)), b.some(&l))
+	filled, err := s.fill(&l)
+	if err != nil {
+		return err
+	}
+	for round := range b.rounds {
+		if err := b.ingestRound(s, filled, &l); err != nil {
+			return err
+		}
+		b.say("ingest: round %d of %d", round+1, b.rounds)
+	}
+	return nil
+}
+
+// some is how many events the slow peers get.
+func (b *bench) some(l *load) int { return min(l.events(), b.count(peerEvents)) }
+
+// ingestRound measures each contestant once.
+func (b *bench) ingestRound(s *server, filled jetstream.Stream, l *load) error {
+	rates := map[string]float64{}
+	for _, name := range []string{"drain", "sqlite", "kv", "bbolt"} {
+		n := b.some(l)
+		if name == "drain" {
+			n = l.events()
+		}
+		values, err := b.peer(name, s, n)
+		if err != nil {
+			return err
+		}
+		rates[name] = values[0].amount
+		b.results.add("Ingest/"+name, values...)
+	}
+	d, took, err := b.ingested(s, filled, filepath.Join(b.dir, "data"), l.events(), l.events())
+	if err != nil {
+		return err
+	}
+	cpu, err := d.stop()
+	if err != nil {
+		return err
+	}
+	values := perEvent(l.events(), took, cpu)
+	for _, name := range []string{"drain", "sqlite", "kv", "bbolt"} {
+		values = append(values, value{values[0].amount / rates[name], "x-" + name})
+	}
+	b.results.add("Ingest/faultd", append(values, value{mebibytes(d.peak.Load()), "MiB-memory"})...)
+	return os.RemoveAll(filepath.Join(b.dir, "data"))
+}
+
+// ingested starts a daemon on a directory and returns it when the stream's events are in the store, which has applied so
+// many then.
+func (b *bench) ingested(s *server, filled jetstream.Stream, dir string, events, applied int) (*daemon, time.Duration, error) {
+	if err := s.remove("FAULTS"); err != nil { // or there would be nothing to tell
+		return nil, 0, err
+	}
+	d, err := b.startDaemon(dir, "--nats-url", s.url, "--on-rewind", "new-epoch")
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := d.await(filled.CachedInfo().Created, uint64(events), applied); err != nil {
+		_, _ = d.stop()
+		return nil, 0, err
+	}
+	return d, time.Since(d.serving), nil
+}
+
+// peer has a peer read the first n events of the stream.
+func (b *bench) peer(name string, s *server, n int) ([]value, error) {
+	dir := filepath.Join(b.dir, "peer")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	var answer peerAnswer
+	cpu, err := b.play(name, peerConfig{URL: s.url, Events: n, Dir: dir}, &answer)
+	if err != nil {
+		return nil, err
+	}
+	return perEvent(n, time.Duration(answer.Seconds*float64(time.Second)), cpu), nil
+}
+
+// perEvent is a rate, first, and what one event costs.
+func perEvent(n int, took, cpu time.Duration) []value {
+	return []value{{float64(n) / took.Seconds(), "events/s"}, {float64(cpu.Microseconds()) / float64(n), "cpu-us/event"}}
+}
+
+func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
+
+// inStore names a number of resources, as 100k or 5M.
+func inStore(resources int) string {
+	switch {
+	case resources >= 1_000_000 && resources%1_000_000 == 0:
+		return fmt.Sprintf("%dM", resources/1_000_000)
+	case resources%1000 == 0:
+		return fmt.Sprintf("%dk", resources/1000)
+	default:
+		return fmt.Sprint(resources)
+	}
+}
