@@ -2,9 +2,10 @@ package api
 
 import (
 	"cmp"
-	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -49,6 +50,8 @@ type call struct {
 	streams bool // it is open for as long as the client likes
 
 	values [4]string // of headers: one place for them all
+	body   *[]byte   // see [call.begin]
+	seen   look      // as [call.look] gave it last
 }
 
 // recorder notes what was sent.
@@ -74,10 +77,11 @@ func (w *recorder) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// newRequestID is req- and a random UUID.
+// newRequestID is req- and a random UUID. It is told to everybody, so that it need not be hard to guess.
 func newRequestID() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
+	binary.NativeEndian.PutUint64(b[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(b[8:], rand.Uint64())
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	id := append(make([]byte, 0, 40), "req-"...)
 	for i, part := range [][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
@@ -99,13 +103,29 @@ func (c *call) announce() {
 		head[c.mount.requestID] = c.values[0:1:1]
 	}
 	if c.denied == nil {
-		c.values[1] = string(appendPosition(make([]byte, 0, 64), c.h.store.Position()))
+		c.values[1] = c.h.position(c.h.store.Position())
 		head["X-Faultd-Position"] = c.values[1:2:2]
 	}
 	head["X-Content-Type-Options"] = nosniff
 }
 
 var nosniff = []string{"nosniff"}
+
+// toldPosition is a position and how it was told.
+type toldPosition struct {
+	is   sm.Position
+	text string
+}
+
+// position is how a position is told. Most requests between two commits tell the same.
+func (h *Handler) position(p sm.Position) string {
+	told := h.told.Load()
+	if told == nil || told.is != p {
+		told = &toldPosition{p, string(appendPosition(make([]byte, 0, 64), p))}
+		h.told.Store(told)
+	}
+	return told.text
+}
 
 func appendPosition(dst []byte, p sm.Position) []byte {
 	dst = append(append(dst, p.Stream...), '/')
@@ -125,6 +145,17 @@ func (c *call) reply(status int, contentType string, body []byte) {
 	if c.r.Method != http.MethodHead {
 		_, _ = c.w.Write(body) // a client that has gone gets no answer
 	}
+}
+
+// begin is an empty body that is there until the end of the call: to be used once, and by a handler that replies with
+// one resource.
+func (c *call) begin() []byte {
+	c.body, _ = c.h.bodies.Get().(*[]byte)
+	if c.body == nil {
+		body := make([]byte, 0, 2048)
+		c.body = &body
+	}
+	return *c.body
 }
 
 // json replies with a JSON body.
@@ -172,7 +203,10 @@ func (c *call) finish() {
 		c.rescue(v)
 	}
 	c.h.gate.leave(c)
-	c.h.metrics.requests.WithLabelValues(c.mount.name, strconv.Itoa(c.w.status)).Inc()
+	if c.body != nil {
+		c.h.bodies.Put(c.body)
+	}
+	c.h.metrics.count(c.mount, c.w.status)
 	if !c.streams {
 		c.mount.seconds.Observe(time.Since(c.began).Seconds())
 	}

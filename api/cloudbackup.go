@@ -91,7 +91,7 @@ func showCloudBackup(n *cloudBackupName, render func(dst []byte, r *sm.Resource,
 		if err != nil {
 			return err
 		}
-		return c.json(render(make([]byte, 0, 1024), &r, c.cloudView(n)))
+		return c.json(render(c.begin(), &r, c.cloudView(n)))
 	}
 }
 

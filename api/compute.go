@@ -108,7 +108,7 @@ func computeShow(kind sm.Kind) handler {
 		if c.xml {
 			return c.document(oneXML(name, &r, c.look()))
 		}
-		body := appendName(append(make([]byte, 0, 1024), '{'), name.one)
+		body := appendName(append(c.begin(), '{'), name.one)
 		return c.document(append(name.render(body, &r, c.look()), '}'))
 	}
 }

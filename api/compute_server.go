@@ -174,9 +174,11 @@ var computeNames = map[sm.Kind]*computeName{
 // look is how the caller sees compute resources.
 func (c *call) look() *look {
 	bookmark := c.root[:strings.LastIndexByte(c.root, '/')+1]
-	l := &look{self: c.root + "/", bookmark: bookmark, admin: c.admin(), version: c.version}
-	if c.tenant != "" {
-		l.self, l.bookmark = c.root+"/"+c.tenant+"/", bookmark+c.tenant+"/"
+	c.seen = look{bookmark: bookmark, admin: c.admin(), version: c.version}
+	if c.tenant == "" {
+		c.seen.self = c.root + "/"
+	} else {
+		c.seen.self, c.seen.bookmark = c.root+"/"+c.tenant+"/", bookmark+c.tenant+"/"
 	}
-	return l
+	return &c.seen
 }

@@ -17,6 +17,7 @@ type field struct {
 	shape   shape
 	missing string // the JSON to show where there is none; "": the field is left out
 	admin   bool   // only administrators see it
+	filler  []byte // missing, nil for ""
 }
 
 // fields are those of one document.
@@ -32,6 +33,9 @@ func newFields(list ...field) fields {
 	fs := fields{list: list, at: make(map[string]int, len(list))}
 	for i, f := range list {
 		fs.at[f.name] = i
+		if f.missing != "" {
+			list[i].filler = []byte(f.missing)
+		}
 	}
 	return fs
 }
@@ -48,8 +52,8 @@ func (fs *fields) pick(a sm.Attributes, admin bool) (v values) {
 		}
 	}
 	for i := range fs.list {
-		if v[i] == nil && fs.list[i].missing != "" {
-			v[i] = []byte(fs.list[i].missing)
+		if v[i] == nil {
+			v[i] = fs.list[i].filler
 		}
 	}
 	return v

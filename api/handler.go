@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -97,6 +98,8 @@ type Handler struct {
 	tokens     atomic.Pointer[[]Token] // what byToken looks at
 	gate       gate
 	metrics    *metrics
+	told       atomic.Pointer[toldPosition]
+	bodies     sync.Pool         // of *[]byte: of answers with one resource
 	mounts     map[string]*mount // by the first segment of a path
 	nowhere    *mount            // of all other paths
 	streams    chan struct{}     // holds a token for each stream that is open
@@ -145,6 +148,7 @@ type mount struct {
 	requestID string                             // a further header that tells the request's id, or ""
 	unlimited bool                               // no limit on requests holds here
 	seconds   prometheus.Observer
+	answered  sync.Map // [prometheus.Counter] by status
 }
 
 func (h *Handler) mount(registry *prometheus.Registry) {

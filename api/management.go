@@ -122,7 +122,7 @@ func showManaged(n *managedName) handler {
 		case n.needsBackup && r.Fault == nil && textAttribute(r.Attributes, "backup_id") == "":
 			return refusal("113", n.id, r.ID)
 		}
-		return c.json(appendManaged(make([]byte, 0, 1024), &r, n))
+		return c.json(appendManaged(c.begin(), &r, n))
 	}
 }
 
@@ -149,7 +149,7 @@ func showNewestExport(c *call) error {
 	if err = c.ofCloud(managedExport, &export.Resource); err != nil {
 		return err
 	}
-	return c.json(appendManaged(make([]byte, 0, 1024), &export.Resource, managedExport))
+	return c.json(appendManaged(c.begin(), &export.Resource, managedExport))
 }
 
 // managedQuery is what a list is asked for.

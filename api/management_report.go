@@ -21,7 +21,7 @@ func showReport(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.json(appendReport(make([]byte, 0, 1024), &r, j, rows, c.admin()))
+	return c.json(appendReport(c.begin(), &r, j, rows, c.admin()))
 }
 
 // appendReport appends the report of a migration: its outcome, its times, what went wrong in all and for each

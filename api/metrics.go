@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -27,6 +28,15 @@ func newMetrics(registry *prometheus.Registry, store Store) *metrics {
 	}
 	registry.MustRegister(m.requests, m.seconds, resources{store})
 	return m
+}
+
+// count counts an answer. To find a counter by its labels takes longer than to keep it.
+func (m *metrics) count(of *mount, status int) {
+	counter, ok := of.answered.Load(status)
+	if !ok {
+		counter, _ = of.answered.LoadOrStore(status, m.requests.WithLabelValues(of.name, strconv.Itoa(status)))
+	}
+	counter.(prometheus.Counter).Inc()
 }
 
 var resourcesDesc = prometheus.NewDesc("faultd_resources", "Resources known, by kind and status.", []string{"kind", "status"}, nil)

@@ -181,7 +181,7 @@ func showResource(c *call) error {
 		return err
 	}
 	d := diagnose(&r, c.sharedVaults()(&r))
-	return c.tagged(appendResource(make([]byte, 0, 1024), &r, d, c.admin()))
+	return c.tagged(appendResource(c.begin(), &r, d, c.admin()))
 }
 
 func showHistory(c *call) error {

@@ -25,7 +25,7 @@ func showVolumeBackup(c *call) error {
 	if c.xml {
 		return c.document(volumeBackupXML(&b, l))
 	}
-	body := appendName(append(make([]byte, 0, 1024), '{'), "backup")
+	body := appendName(append(c.begin(), '{'), "backup")
 	return c.document(append(appendVolumeBackup(body, &b, l), '}'))
 }
 

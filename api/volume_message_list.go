@@ -25,7 +25,7 @@ func showVolumeMessage(c *call) error {
 	if c.xml {
 		return c.document(volumeMessageXML(&m, l))
 	}
-	body := appendName(append(make([]byte, 0, 1024), '{'), "message")
+	body := appendName(append(c.begin(), '{'), "message")
 	return c.document(append(appendVolumeMessage(body, &m, l), '}'))
 }
 

@@ -293,7 +293,7 @@ func (b *batch) touch(key sm.Key) (*touched, error) {
 	}
 	t := &touched{tenant: b.tenantNumber(key.Tenant)}
 	if t.tenant != 0 {
-		if v := b.ids.get(idKey(key.Kind, key.ID, t.tenant)); v != nil {
+		if v := b.ids.find(idKey(key.Kind, key.ID, t.tenant)); v != nil {
 			t.number = binary.BigEndian.Uint64(v)
 			if err := b.load(t); err != nil {
 				return nil, err

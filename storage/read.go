@@ -11,7 +11,10 @@ import (
 )
 
 // view is a look at one committed state.
-type view struct{ *tables }
+type view struct {
+	*tables
+	db *DB
+}
 
 // view looks at the committed state. Damage that is met in looking is its error, whatever look returns; what look was
 // given is of no use afterwards.
@@ -31,7 +34,7 @@ func (db *DB) view(look func(v view) error) (err error) {
 	}()
 	return db.bolt.View(func(tx *bbolt.Tx) error {
 		began = true
-		v := view{db.tablesOf(tx)}
+		v := view{db.tablesOf(tx), db}
 		err := look(v)
 		if v.damage != nil {
 			return v.damage
@@ -47,19 +50,21 @@ func (db *DB) tablesOf(tx *bbolt.Tx) *tables {
 	if !ok {
 		return newTables(tx)
 	}
-	s.tx, s.opened, s.damage = tx, [idEnd]*bbolt.Bucket{}, nil
+	s.tx, s.damage = tx, nil
+	clear(s.opened[:])
+	clear(s.seekers[:])
 	if cap(s.scratch) > maxScratch {
 		s.scratch = s.buffer[:0]
 	}
 	return s
 }
 
-// tenant is the number of a tenant, 0 for one that has no resources.
+// tenant is the number of a tenant, 0 for one that has no resources. Numbers are for ever, so it does not matter that they
+// are those of the newest state.
 func (v view) tenant(name string) uint32 {
-	if n := v.tenantNumbers.get([]byte(name)); len(n) == 4 {
-		return binary.BigEndian.Uint32(n)
-	}
-	return 0
+	v.db.mu.RLock()
+	defer v.db.mu.RUnlock()
+	return v.db.tenants[name]
 }
 
 // number is the number of a resource, 0 if there is none.
@@ -68,7 +73,7 @@ func (v view) number(key sm.Key) uint64 {
 	if tenant == 0 {
 		return 0
 	}
-	if n := v.ids.get(idKey(key.Kind, key.ID, tenant)); len(n) == 8 {
+	if n := v.ids.find(idKey(key.Kind, key.ID, tenant)); len(n) == 8 {
 		return binary.BigEndian.Uint64(n)
 	}
 	return 0

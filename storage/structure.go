@@ -3,10 +3,16 @@ package storage
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
+	"math/bits"
 	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
 )
 
 // bbolt believes its pages: lengths that lie make it read anything, a page that refers to one above it makes it walk for
@@ -43,7 +49,7 @@ func (e errStructure) Error() string {
 // Is makes it an [ErrCorrupt].
 func (errStructure) Is(target error) bool { return target == ErrCorrupt }
 
-// structure walks over the pages of a file.
+// structure is what the pages of a file are compared with.
 type structure struct {
 	file     *os.File
 	size     int64
@@ -51,11 +57,11 @@ type structure struct {
 	root     uint64
 	freelist uint64
 	end      uint64 // the first page that is not in use
-
-	used     []bool // by page
-	buffers  [][]byte
 	problems []string
 	failed   error // in reading
+
+	pages []byte          // as the kernel maps them
+	used  []atomic.Uint32 // a bit for each page
 }
 
 // verifyStructure returns [ErrCorrupt], wrapped, for a file that bbolt must not be let read. It writes nothing. Leaked are
@@ -67,26 +73,78 @@ func verifyStructure(file *os.File) (leaked int, err error) {
 	}
 	s := &structure{file: file, size: info.Size()}
 	if s.findMeta() {
-		s.used = make([]bool, s.end)
-		s.walk(s.root, "", 0, nil, nil)
-		s.free()
+		s.verify()
 	}
 	if s.failed != nil {
 		return 0, fmt.Errorf("reading %s: %w", file.Name(), s.failed)
 	}
 	if len(s.problems) > 0 {
-		return 0, errStructure{s.problems}
+		return 0, errStructure{s.problems[:min(len(s.problems), maxProblems)]}
 	}
-	for _, used := range s.used[2:] {
-		leaked += int(bit(!used))
+	return s.leaked(), nil
+}
+
+// verify walks through all that is in use. The pages are looked at where the kernel maps them: most of the time would
+// else go into copying them.
+func (s *structure) verify() {
+	if s.pages, s.failed = syscall.Mmap(int(s.file.Fd()), 0, int(int64(s.end)*s.pageSize), syscall.PROT_READ, syscall.MAP_SHARED); s.failed != nil {
+		return
 	}
-	return leaked, nil
+	defer func() { s.failed = errors.Join(s.failed, syscall.Munmap(s.pages)) }()
+	s.used = make([]atomic.Uint32, s.end/32+1)
+	top := walker{structure: s}
+	top.protect(func() { top.walk(place{s.root, tree{}}, 0, nil, nil) })
+	s.add(&top)
+	s.walkAll(top.buckets)
+	if len(s.problems) == 0 && s.failed == nil { // else what is in use is not known
+		last := walker{structure: s}
+		last.protect(last.free)
+		s.add(&last)
+	}
+}
+
+// walkAll has each processor walk through one tree after another. What they find stands in the order of the trees.
+func (s *structure) walkAll(trees []tree) {
+	parts := make([]walker, len(trees))
+	var next atomic.Int64
+	var walkers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		walkers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(trees); i = int(next.Add(1)) - 1 {
+				w, t := &parts[i], trees[i]
+				w.structure = s
+				w.protect(func() { w.walk(place{t.root, t}, t.depth, nil, nil) })
+			}
+		})
+	}
+	walkers.Wait()
+	for i := range parts {
+		s.add(&parts[i])
+	}
+}
+
+// add takes over what a walker found.
+func (s *structure) add(w *walker) {
+	s.problems = append(s.problems, w.problems...)
+	s.failed = errors.Join(s.failed, w.failed)
+}
+
+// use marks a page as used, and tells whether it was not.
+func (s *structure) use(id uint64) bool {
+	bit := uint32(1) << (id % 32)
+	return s.used[id/32].Or(bit)&bit == 0
+}
+
+func (s *structure) leaked() int {
+	n := int(s.end) - 2 // the meta pages
+	for i := range s.used {
+		n -= bits.OnesCount32(s.used[i].Load())
+	}
+	return n
 }
 
 func (s *structure) problem(format string, args ...any) {
-	if len(s.problems) < maxProblems {
-		s.problems = append(s.problems, fmt.Sprintf(format, args...))
-	}
+	s.problems = append(s.problems, fmt.Sprintf(format, args...))
 }
 
 // findMeta chooses the meta page that bbolt chooses: the newest whole one of the two.
@@ -132,166 +190,205 @@ func (s *structure) meta(at int64) ([]byte, bool) {
 		binary.NativeEndian.Uint64(m[metaSize-8:]) == sum.Sum64() && binary.NativeEndian.Uint32(m[8:]) >= 512
 }
 
-// read reads a page with what it overflows into, into the buffer of its depth, and marks it as used.
-func (s *structure) read(id uint64, depth int, of string) (page []byte, ok bool) {
-	for len(s.buffers) <= depth {
-		s.buffers = append(s.buffers, make([]byte, s.pageSize))
+// tree is that of a bucket, or that of the buckets.
+type tree struct {
+	bucket string
+	root   uint64
+	depth  int // of its root below the root of all
+}
+
+// freePages is what stands for the name of a bucket where the list of free pages is meant.
+const freePages = "\x00free"
+
+func (t tree) String() string {
+	switch t.bucket {
+	case "":
+		return "the tree of buckets"
+	case freePages:
+		return "the list of free pages"
 	}
-	if id < 2 || id >= s.end || depth > maxDepth {
-		s.problem("%s refers to page %d, and there are %d", of, id, s.end)
+	return "the tree of " + t.bucket
+}
+
+// place is a page for people.
+type place struct {
+	id uint64 // 0: it is in the entry of the bucket
+	of tree
+}
+
+func (p place) String() string {
+	if p.id == 0 {
+		return "the entry of bucket " + p.of.bucket
+	}
+	return fmt.Sprintf("page %d of %s", p.id, p.of)
+}
+
+// walker walks through one tree, in one goroutine.
+type walker struct {
+	*structure
+	problems []string
+	failed   error
+	buckets  []tree // that were met
+}
+
+func (w *walker) problem(format string, args ...any) {
+	if len(w.problems) < maxProblems {
+		w.problems = append(w.problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// protect does something with the pages. One that cannot be read, or is beyond the end of a file that was cut meanwhile,
+// is a fault of memory.
+func (w *walker) protect(what func()) {
+	w.failed = protect(func() error { what(); return nil })
+}
+
+// page is a page with what it overflows into. It marks it as used.
+func (w *walker) page(at place, depth int) (page []byte, ok bool) {
+	if at.id < 2 || at.id >= w.end || depth > maxDepth {
+		w.problem("%s refers to page %d, and there are %d", at.of, at.id, w.end)
 		return nil, false
 	}
-	page = s.buffers[depth][:s.pageSize]
-	if _, s.failed = s.file.ReadAt(page, int64(id)*s.pageSize); s.failed != nil {
-		return nil, false
-	}
+	page = w.pages[int64(at.id)*w.pageSize:]
 	overflow := uint64(binary.NativeEndian.Uint32(page[12:]))
-	if got := binary.NativeEndian.Uint64(page); got != id || id+overflow >= s.end {
-		s.problem("page %d of %s says that it is page %d with %d more", id, of, got, overflow)
+	if got := binary.NativeEndian.Uint64(page); got != at.id || at.id+overflow >= w.end {
+		w.problem("%s says that it is page %d with %d more", at, got, overflow)
 		return nil, false
 	}
-	for i := id; i <= id+overflow; i++ {
-		if s.used[i] {
-			s.problem("page %d of %s is used twice", i, of)
+	for i := at.id; i <= at.id+overflow; i++ {
+		if !w.use(i) {
+			w.problem("page %d of %s is used twice", i, at.of)
 			return nil, false
 		}
-		s.used[i] = true
 	}
-	if overflow > 0 {
-		page = make([]byte, int64(overflow+1)*s.pageSize)
-		s.buffers[depth] = page
-		_, s.failed = s.file.ReadAt(page, int64(id)*s.pageSize)
-	}
-	return page, s.failed == nil
+	return page[:int64(overflow+1)*w.pageSize], true
 }
 
-// walk verifies a page and all below it. Its keys are not below low, and below high; nil is no bound. The tree of the
-// empty bucket name is that of the buckets.
-func (s *structure) walk(id uint64, bucket string, depth int, low, high []byte) {
-	of := "the tree of " + bucket
-	if bucket == "" {
-		of = "the tree of buckets"
-	}
-	page, ok := s.read(id, depth, of)
+// walk verifies a page and all below it. Its keys are not below low, and below high; nil is no bound.
+func (w *walker) walk(at place, depth int, low, high []byte) {
+	page, ok := w.page(at, depth)
 	if !ok {
 		return
 	}
-	where := place{id, of}
-	size, ok := s.packed(page, where)
+	size, ok := w.packed(page, at, low, high)
 	if !ok {
 		return
 	}
-	if count(page) == 0 && low != nil || (int64(size)+s.pageSize-1)/s.pageSize != int64(len(page))/s.pageSize {
-		s.problem("%s has %d entries of %d bytes in %d", where, count(page), size, len(page))
+	if count(page) == 0 && (low != nil || flags(page) == branchPage) || (int64(size)+w.pageSize-1)/w.pageSize != int64(len(page))/w.pageSize {
+		w.problem("%s has %d entries of %d bytes in %d", at, count(page), size, len(page))
 		return
 	}
-	s.entries(page, where, bucket, depth, low, high)
+	switch {
+	case flags(page) == branchPage:
+		w.below(page, at, depth, high)
+	case at.of.bucket == "":
+		w.bucketsOf(page, depth)
+	}
 }
 
-// place is a page for people; of is the tree that it is in.
-type place struct {
-	id uint64
-	of string
+// below walks through what the entries of a branch page lead to.
+func (w *walker) below(page []byte, at place, depth int, high []byte) {
+	low := entryAt(page, branchPage, 0).keyOf(page)
+	for i := range count(page) {
+		next := high
+		if i+1 < count(page) {
+			next = entryAt(page, branchPage, i+1).keyOf(page)
+		}
+		child := binary.NativeEndian.Uint64(page[pageHeader+i*element+8:])
+		if w.walk(place{child, at.of}, depth+1, low, next); len(w.problems) >= maxProblems {
+			return
+		}
+		low = next
+	}
 }
-
-func (p place) String() string { return fmt.Sprintf("page %d of %s", p.id, p.of) }
 
 func flags(page []byte) uint16 { return binary.NativeEndian.Uint16(page[8:]) }
 func count(page []byte) int    { return int(binary.NativeEndian.Uint16(page[10:])) }
 
-// entry is the key of an entry of a page, and what stands with it.
-func entry(page []byte, i int) (key, value []byte, pos, flag int, child uint64) {
-	at := pageHeader + i*element
-	e := page[at:]
-	word := func(i int) int { return int(binary.NativeEndian.Uint32(e[4*i:])) }
-	if flags(page) == branchPage {
-		pos = at + word(0)
-		return page[pos : pos+word(1)], nil, pos, 0, binary.NativeEndian.Uint64(e[8:])
-	}
-	pos = at + word(1)
-	return page[pos : pos+word(2)], page[pos+word(2) : pos+word(2)+word(3)], pos, word(0), 0
+// entry is where an entry of a page is: its key at pos, counted from the page's beginning, and its value behind that.
+type entry struct {
+	pos, key, value int // the last two are lengths
+	flags           uint32
 }
 
-// packed verifies that the entries of a page follow each other without a space, and returns where they end.
-func (s *structure) packed(page []byte, where fmt.Stringer) (size int, ok bool) {
-	kind := flags(page)
-	size = pageHeader + count(page)*element
+func (e entry) keyOf(page []byte) []byte { return page[e.pos:][:e.key] }
+
+func entryAt(page []byte, kind uint16, i int) entry {
+	at := pageHeader + i*element
+	e := page[at:][:element]
+	if kind == branchPage {
+		return entry{pos: at + int(binary.NativeEndian.Uint32(e)), key: int(binary.NativeEndian.Uint32(e[4:]))}
+	}
+	return entry{at + int(binary.NativeEndian.Uint32(e[4:])), int(binary.NativeEndian.Uint32(e[8:])), int(binary.NativeEndian.Uint32(e[12:])),
+		binary.NativeEndian.Uint32(e)}
+}
+
+// packed verifies that the entries of a page follow each other without a space, in the order of their keys, and returns
+// where they end.
+func (w *walker) packed(page []byte, at place, low, high []byte) (size int, ok bool) {
+	kind, n := flags(page), count(page)
+	size = pageHeader + n*element
 	if kind != branchPage && kind != leafPage || size > len(page) {
-		s.problem("%s is of type %#x with %d entries", where, kind, count(page))
+		w.problem("%s is of type %#x with %d entries", at, kind, n)
 		return 0, false
 	}
-	for i := range count(page) {
-		e := page[pageHeader+i*element:]
-		word := func(i int) int { return int(binary.NativeEndian.Uint32(e[4*i:])) }
-		pos, key, value := word(0), word(1), 0
-		if kind == leafPage {
-			pos, key, value = word(1), word(2), word(3)
-		}
-		if key == 0 || pageHeader+i*element+pos != size || size+key+value > len(page) {
-			s.problem("entry %d of %s is not where it should be", i, where)
+	var flags uint32
+	if kind == leafPage && at.of.bucket == "" {
+		flags = bucketEntry
+	}
+	last := low
+	for i := range n {
+		e := entryAt(page, kind, i)
+		if e.key == 0 || e.pos != size || size+e.key+e.value > len(page) || e.flags != flags {
+			w.problem("entry %d of %s is not where it should be, or of type %#x", i, at, e.flags)
 			return 0, false
 		}
-		size += key + value
+		key := e.keyOf(page)
+		if order := bytes.Compare(key, last); order < 0 || order == 0 && i > 0 {
+			w.problem("entry %d of %s is out of order", i, at)
+			return 0, false
+		}
+		last = key
+		size += e.key + e.value
+	}
+	if high != nil && bytes.Compare(last, high) >= 0 {
+		w.problem("the last entry of %s is out of order", at)
+		return 0, false
 	}
 	return size, true
 }
 
-// entries verifies the order of the keys of a page, and what the entries lead to.
-func (s *structure) entries(page []byte, where fmt.Stringer, bucket string, depth int, low, high []byte) {
-	n := count(page)
-	for i := range n {
-		key, value, _, flag, child := entry(page, i)
-		next := high
-		if i+1 < n {
-			next, _, _, _, _ = entry(page, i+1)
-		}
-		if i == 0 && bytes.Compare(key, low) < 0 || next != nil && bytes.Compare(key, next) >= 0 {
-			s.problem("entry %d of %s is out of order", i, where)
-			return
-		}
-		switch {
-		case flags(page) == branchPage:
-			s.walk(child, bucket, depth+1, key, next)
-		case (flag == bucketEntry) != (bucket == "") || flag > bucketEntry:
-			s.problem("entry %d of %s has the flags %#x", i, where, flag)
-		case bucket == "":
-			s.bucket(string(key), value, depth)
-		}
-		if s.failed != nil || len(s.problems) >= maxProblems {
-			return
-		}
+// bucketsOf are the buckets that a leaf of the tree of buckets holds.
+func (w *walker) bucketsOf(page []byte, depth int) {
+	for i := range count(page) {
+		e := entryAt(page, leafPage, i)
+		w.bucket(string(e.keyOf(page)), page[e.pos+e.key:][:e.value], depth)
 	}
 }
 
-// bucket verifies a bucket: its own tree, or, of a small one, the page in its entry.
-func (s *structure) bucket(name string, value []byte, depth int) {
+// bucket notes the tree of a bucket, or verifies, of a small one, the page in its entry.
+func (w *walker) bucket(name string, value []byte, depth int) {
 	if len(value) < bucketHeader {
-		s.problem("bucket %q has no header", name)
+		w.problem("bucket %q has no header", name)
 		return
 	}
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
-		s.walk(root, name, depth+1, nil, nil)
+		w.buckets = append(w.buckets, tree{name, root, depth + 1})
 		return
 	}
-	where := place{of: "the entry of bucket " + name}
-	page := value[bucketHeader:]
+	at, page := place{of: tree{bucket: name}}, value[bucketHeader:]
 	if len(page) < pageHeader || flags(page) != leafPage {
-		s.problem("%s is none", where)
+		w.problem("%s is none", at)
 		return
 	}
-	if size, ok := s.packed(page, where); !ok || size != len(page) {
-		s.problem("%s has another size than its entries", where)
-		return
+	if size, ok := w.packed(page, at, nil, nil); !ok || size != len(page) {
+		w.problem("%s has another size than its entries", at)
 	}
-	s.entries(page, where, name, depth, nil, nil)
 }
 
 // free verifies the list of free pages: none of them is in use.
-func (s *structure) free() {
-	if len(s.problems) > 0 || s.failed != nil {
-		return // what is in use is not known
-	}
-	page, ok := s.read(s.freelist, 0, "the list of free pages")
+func (w *walker) free() {
+	page, ok := w.page(place{w.freelist, tree{bucket: freePages}}, 0)
 	if !ok {
 		return
 	}
@@ -300,16 +397,16 @@ func (s *structure) free() {
 		n, ids = binary.NativeEndian.Uint64(ids), ids[8:]
 	}
 	if flags(page) != freelistPage || n > uint64(len(ids)/8) {
-		s.problem("the list of free pages is of type %#x with %d entries", flags(page), n)
+		w.problem("the list of free pages is of type %#x with %d entries", flags(page), n)
 		return
 	}
 	last := uint64(1)
 	for i := range n {
 		id := binary.NativeEndian.Uint64(ids[8*i:])
-		if id <= last || id >= s.end || s.used[id] {
-			s.problem("page %d is in the list of free pages, and is in use, twice there, or none", id)
+		if id <= last || id >= w.end || !w.use(id) {
+			w.problem("page %d is in the list of free pages, and is in use, twice there, or none", id)
 			return
 		}
-		s.used[id], last = true, id
+		last = id
 	}
 }

@@ -66,8 +66,9 @@ type tables struct {
 
 // access is what the tables of a transaction share.
 type access struct {
-	tx     *bbolt.Tx
-	opened [idEnd]*bbolt.Bucket // nil: not yet. Opening one costs as much as a record, and most reads need few.
+	tx      *bbolt.Tx
+	opened  [idEnd]*bbolt.Bucket // nil: not yet. Opening one costs as much as a record, and most reads need few.
+	seekers [idEnd]*bbolt.Cursor
 	// damage is the first damaged record that was met, and the result of the transaction whatever else was read. A
 	// damaged record itself is none.
 	damage  error
@@ -113,6 +114,16 @@ func (t table) bucket() *bbolt.Bucket {
 	return b
 }
 
+// seeker is what finds single records: one that was used before needs no memory.
+func (t table) seeker() *bbolt.Cursor {
+	c := t.in.seekers[t.id]
+	if c == nil {
+		c = t.bucket().Cursor()
+		t.in.seekers[t.id] = c
+	}
+	return c
+}
+
 // sum is what a record adds to the state hash, where it counts. The sum over all records is the hash, so it does not
 // depend on the order in which they were written.
 func (t table) sum(key, value []byte) uint64 {
@@ -124,11 +135,31 @@ func (t table) sum(key, value []byte) uint64 {
 
 // get is a value, nil where there is none. It lives as long as the transaction.
 func (t table) get(key []byte) []byte {
-	record := t.bucket().Get(key)
-	if record == nil {
+	k, record := t.seeker().Seek(key)
+	if k == nil || !bytes.Equal(k, key) {
 		return nil
 	}
 	return t.verified(key, record)
+}
+
+// find is get for what must not be missed. Where the key is not there, what stands on both sides of its place is verified
+// too: a key that was damaged and kept its place would else be one that never was.
+func (t table) find(key []byte) []byte {
+	if v := t.get(key); v != nil {
+		return v
+	}
+	c := t.seeker()
+	k, record := c.Seek(key)
+	if k != nil {
+		t.verified(k, record)
+		k, record = c.Prev()
+	} else {
+		k, record = c.Last()
+	}
+	if k != nil {
+		t.verified(k, record)
+	}
+	return nil
 }
 
 // verified takes the checksum off a record; it returns nil, and notes the damage, if that does not fit.
