@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -302,26 +303,30 @@ func syncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// checkLayout tells a store of another version from a file that is no store.
+// checkLayout tells a store of another version, and a damaged one, from a file that is no store.
 func checkLayout(v view) error {
-	if v.tx.Bucket(bucketMeta) == nil {
-		return fmt.Errorf("%w: it has no bucket %s; it is not a store of faultd", ErrLayout, bucketMeta)
+	var missing []string
+	for _, name := range buckets {
+		if v.tx.Bucket(name) == nil {
+			missing = append(missing, string(name))
+		}
 	}
-	found := v.meta.bucket().Get(keyLayout)
-	if len(found) != 8 { // it was without a checksum before layout 2
-		found = v.meta.get(keyLayout)
+	var found []byte
+	if v.tx.Bucket(bucketMeta) != nil {
+		if found = v.meta.bucket().Get(keyLayout); len(found) != 8 { // it was without a checksum before layout 2
+			found = v.meta.get(keyLayout)
+		}
 	}
-	if v.damage != nil {
+	switch {
+	case v.damage != nil:
 		return v.damage
-	}
-	if len(found) == 8 && binary.BigEndian.Uint64(found) != layout {
+	case len(found) == 8 && binary.BigEndian.Uint64(found) != layout:
 		return fmt.Errorf("%w: %d, and this faultd reads %d; use the version of faultd that wrote it, or begin with a new data directory",
 			ErrLayout, binary.BigEndian.Uint64(found), layout)
-	}
-	for _, name := range buckets {
-		if len(found) != 8 || v.tx.Bucket(name) == nil {
-			return fmt.Errorf("%w: it has no bucket %s; it is not a store of faultd, or it is damaged", ErrLayout, name)
-		}
+	case len(found) != 8 && len(missing) > 1:
+		return fmt.Errorf("%w: it has no buckets %s; it is not a store of faultd", ErrLayout, strings.Join(missing, ", "))
+	case len(found) != 8 || len(missing) > 0:
+		return corrupt("it has no bucket %s, or does not say its layout", strings.Join(missing, ", "))
 	}
 	return nil
 }
