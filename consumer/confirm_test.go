@@ -97,7 +97,7 @@ func TestConfirm_WaitsForTheWholeBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	looks := lookAtBatches(t, source{found, conn.Conn}, writer)
+	looks := lookAtBatches(t, source{found, conn.Conn})
 	var early, waited int
 	for n := range 10 {
 		lines := make([]line, publishMessages)
@@ -117,8 +117,8 @@ func TestConfirm_WaitsForTheWholeBatch(t *testing.T) {
 	if early == 0 {
 		t.Error("no message was handed out before its batch was acknowledged: there is nothing to confirm any more")
 	}
-	if waited <= early/2 {
-		t.Errorf("of %d batches that were open %d were acknowledged when they were confirmed", early, waited)
+	if waited != 10 {
+		t.Errorf("of 10 batches %d were whole when their first message was confirmed", waited)
 	}
 }
 
@@ -131,11 +131,11 @@ type batchLooks struct {
 // batchLook is 1 for what was so and 0 for what was not.
 type batchLook struct {
 	early  int // the batch was not acknowledged when its first message came
-	waited int // but was, give or take the way of the acknowledgement, when that was confirmed
+	waited int // all of it was in the stream when that was confirmed
 }
 
 // lookAtBatches confirms the first message of each batch as it comes.
-func lookAtBatches(t *testing.T, stream source, writer *publisher) *batchLooks {
+func lookAtBatches(t *testing.T, stream source) *batchLooks {
 	t.Helper()
 	looks, c := &batchLooks{done: make(chan batchLook, 1)}, New(Config{})
 	reader, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckNonePolicy})
@@ -152,11 +152,12 @@ func lookAtBatches(t *testing.T, stream source, writer *publisher) *batchLooks {
 			l.early = 1
 		}
 		b := &batch{last: received{sequence: meta.Sequence.Stream, Message: Message{Header: m.Headers()}}}
-		if err := errors.Join(c.confirm(t.Context(), stream, b), writer.nc.Flush()); err != nil {
+		err = c.confirm(t.Context(), stream, b)
+		info, failed := stream.Info(t.Context()) // which waits for no batch
+		if err := errors.Join(err, failed); err != nil {
 			t.Error(err)
-		}
-		if looks.acknowledged.Load() >= meta.Sequence.Stream {
-			l.waited = l.early
+		} else if info.State.LastSeq >= meta.Sequence.Stream+publishMessages-1 {
+			l.waited = 1
 		}
 		looks.done <- l
 	})
