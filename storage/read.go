@@ -59,12 +59,20 @@ func (db *DB) tablesOf(tx *bbolt.Tx) *tables {
 	return s
 }
 
-// tenant is the number of a tenant, 0 for one that has no resources. Numbers are for ever, so it does not matter that they
-// are those of the newest state.
+// tenant is the number of a tenant, 0 for one that has no resources. Numbers are for ever, so one that memory has is
+// right for every state, also where it is newer than what is looked at. One that it does not have may be in the file: a
+// transaction is there a moment before it is in memory, and one whose commit ended with an error may be there after all.
 func (v view) tenant(name string) uint32 {
 	v.db.mu.RLock()
-	defer v.db.mu.RUnlock()
-	return v.db.tenants[name]
+	number := v.db.tenants[name]
+	v.db.mu.RUnlock()
+	if number != 0 {
+		return number
+	}
+	if record := v.tenantNumbers.get([]byte(name)); len(record) == 4 {
+		return binary.BigEndian.Uint32(record)
+	}
+	return 0
 }
 
 // number is the number of a resource, 0 if there is none.

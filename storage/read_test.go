@@ -25,6 +25,42 @@ func ev(sequence int, kind sm.Kind, id string, a sm.Action, job string, p sm.Pha
 	return e
 }
 
+// Whoever reads between the moment at which a transaction is in the file and the one at which memory knows of it sees one
+// state, also of a tenant that is new with it.
+func TestRead_OneStateWhileACommitReturns(t *testing.T) {
+	var db *storage.DB
+	e := ev(1, sm.Server, "s", sm.ActBuild, "b", sm.PhaseSucceeded)
+	looked := 0
+	db, err := storage.Open(storage.Options{Path: temp(t), Step: func(name string) {
+		if name != "committed" {
+			return
+		}
+		page, err := db.List(sm.Query{Kind: sm.Server, Limit: 10})
+		if err != nil || len(page) != 1 {
+			t.Errorf("all servers are %v, %v", page, err)
+			return
+		}
+		looked++
+		if _, err := db.Resource(e.Key); err != nil {
+			t.Errorf("a server that is in the list: %v", err)
+		}
+		if rows, _, err := db.History(e.Key); err != nil || len(rows) != 1 {
+			t.Errorf("the history of a server that is in the list: %v, %v", rows, err)
+		}
+		if page, err := db.List(sm.Query{Tenant: "t", Kind: sm.Server, Limit: 10}); err != nil || len(page) != 1 {
+			t.Errorf("the servers of its tenant are %v, %v", page, err)
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	apply(t, db, entries([]sm.Event{e}))
+	if looked != 1 {
+		t.Errorf("it was looked at %d times", looked)
+	}
+}
+
 func ids(page []sm.Resource) (all []string) {
 	for _, r := range page {
 		all = append(all, r.ID)
