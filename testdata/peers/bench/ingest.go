@@ -9,10 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const (
-	ingestResources = 100_000
-	peerEvents      = 200_000 // of the slow peers, for whom a rate is what counts
-)
+const ingestResources = 100_000
 
 // ingest has a million events that wait in a stream read by faultd into a new store until the last is durable, and by
 // each peer, in turn. faultd's clock begins when it begins to read, and a peer's when it does.
@@ -23,7 +20,7 @@ func (b *bench) ingest() error {
 	}
 	defer s.stop()
 	l := load{Resources: whole(b.count(ingestResources)), Steps: tenSteps}
-	b.say("ingest: publishing %d events of about %d bytes; sqlite, kv and bbolt get the first %d", l.events(), len(l.line(nil, 3*width)), b.some(&l))
+	b.say("ingest: publishing %d events of about %d bytes", l.events(), len(l.line(nil, 3*width)))
 	filled, err := s.fill(&l)
 	if err != nil {
 		return err
@@ -37,18 +34,11 @@ func (b *bench) ingest() error {
 	return nil
 }
 
-// some is how many events the slow peers get.
-func (b *bench) some(l *load) int { return min(l.events(), b.count(peerEvents)) }
-
 // ingestRound measures each contestant once.
 func (b *bench) ingestRound(s *server, filled jetstream.Stream, l *load) error {
 	rates := map[string]float64{}
 	for _, name := range []string{"drain", "sqlite", "kv", "bbolt"} {
-		n := b.some(l)
-		if name == "drain" {
-			n = l.events()
-		}
-		values, err := b.peer(name, s, n)
+		values, err := b.peer(name, s, l.events())
 		if err != nil {
 			return err
 		}
