@@ -195,8 +195,10 @@ func (c *Consumer) commits(ctx context.Context, stream source, q *queue, seen si
 		if pos.Stream == "" {
 			pos = statemachine.Position{Stream: c.cfg.Stream, Epoch: seen.created, First: b.first}
 		}
-		if err := c.confirm(ctx, stream, &b); err != nil {
-			return err
+		// After a write or a sync that failed the server takes no more messages of the stream, hands out what it could not write
+		// all the same, and writes it anew, with other times, when it starts again: the store must not get ahead of the stream.
+		if err := c.cfg.Unwritten(); err != nil {
+			return fmt.Errorf("%w: what was read may not be on the server's disk: %w", errBroken, err)
 		}
 		if err := c.explain(ctx, stream, pos, b.gaps); err != nil {
 			return err

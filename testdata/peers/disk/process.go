@@ -17,17 +17,19 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// mountedAt names the environment's variable that makes a program a disk; backedBy the directory behind it.
+// mountedAt names the environment's variable that makes a program a disk; backedBy the directory behind it; gatedBy, on a
+// disk that records nothing and has a gate, the files behind that.
 const (
 	mountedAt = "FAULTD_TEST_DISK"
 	backedBy  = "FAULTD_TEST_DISK_BACKING"
+	gatedBy   = "FAULTD_TEST_DISK_GATED"
 )
 
 // Main is to be called first of all by the TestMain of whoever starts disks: where the process is to be a disk it
 // serves until its standard input ends, and does not return.
 func Main() {
 	if mountPoint := os.Getenv(mountedAt); mountPoint != "" {
-		if err := serve(mountPoint, os.Getenv(backedBy)); err != nil {
+		if err := serve(mountPoint, os.Getenv(backedBy), os.Getenv(gatedBy)); err != nil {
 			fmt.Fprintln(os.Stderr, "the disk:", err)
 			os.Exit(1)
 		}
@@ -35,19 +37,29 @@ func Main() {
 	}
 }
 
-func serve(mountPoint, backing string) error {
+func serve(mountPoint, backing, gated string) error {
 	defer os.RemoveAll(backing)
 	// A test that is interrupted takes its pipe with it, and only then is the disk to go.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	t := &tree{backing: backing, volumes: map[string]*volume{}}
+	t, g := &tree{backing: backing, volumes: map[string]*volume{}}, &gate{files: gated}
+	var root fs.InodeEmbedder = &node{tree: t}
+	var asked any = &Control{t}
+	if gated != "" {
+		var err error
+		if root, err = g.root(backing); err != nil {
+			return err
+		}
+		asked = g
+	}
 	forever := time.Hour // nobody changes the directory behind it
-	server, err := fs.Mount(mountPoint, &node{tree: t}, &fs.Options{
+	server, err := fs.Mount(mountPoint, root, &fs.Options{
 		AttrTimeout: &forever, EntryTimeout: &forever,
 		MountOptions: fuse.MountOptions{
 			DirectMountStrict: true, // mount(2), as root: no fusermount
 			// What was written stays in the cache, where the mapping finds it, and no look at the file's time drops it.
 			ExplicitDataCacheControl: true,
 			DisableXAttrs:            true,
+			DisabledCapabilities:     fuse.CAP_PASSTHROUGH, // what is written comes by here
 			FsName:                   "faultd-test-disk",
 		},
 	})
@@ -55,10 +67,11 @@ func serve(mountPoint, backing string) error {
 		return fmt.Errorf("mounting needs root and /dev/fuse: %w", err)
 	}
 	control := rpc.NewServer()
-	if err := control.RegisterName("Disk", &Control{t}); err != nil {
+	if err := control.RegisterName("Disk", asked); err != nil {
 		return err
 	}
 	control.ServeConn(stdio{os.Stdin, os.Stdout})
+	_ = g.Open(struct{}{}, nil) // for what waits there still
 	if server.Unmount() != nil {
 		// Something is open still, in a test that failed.
 		return syscall.Unmount(mountPoint, syscall.MNT_DETACH)
@@ -126,6 +139,13 @@ type Disk struct {
 // Start mounts a disk for the time of the test. The data lie in memory.
 func Start(t testing.TB) *Disk {
 	t.Helper()
+	d := start(t, t.TempDir())
+	d.call(t, "Count", "", new(int)) // it answers when it is mounted
+	return d
+}
+
+func start(t testing.TB, dir string, env ...string) *Disk {
+	t.Helper()
 	for _, needed := range []string{"/dev/fuse", "/dev/shm"} {
 		if _, err := os.Stat(needed); err != nil {
 			t.Fatalf("a recording disk needs Linux, root, /dev/fuse and /dev/shm: %v", err)
@@ -135,13 +155,13 @@ func Start(t testing.TB) *Disk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Disk{dir: t.TempDir()}
+	d := &Disk{dir: dir}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), mountedAt+"="+d.dir, backedBy+"="+backing)
+	cmd.Env = append(append(os.Environ(), mountedAt+"="+d.dir, backedBy+"="+backing), env...)
 	cmd.Stderr = os.Stderr
 	in, inErr := cmd.StdinPipe()
 	out, outErr := cmd.StdoutPipe()
@@ -156,7 +176,6 @@ func Start(t testing.TB) *Disk {
 			t.Errorf("the disk ended with %v", err)
 		}
 	})
-	d.call(t, "Count", "", new(int)) // it answers when it is mounted
 	return d
 }
 
