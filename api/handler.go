@@ -84,6 +84,7 @@ type Config struct {
 	MaxStreams int           // followers of /v1/stream at a time; 0: DefaultMaxStreams
 	ReadLimit  time.Duration // how long backup management may read for an answer; 0: DefaultReadLimit
 	Spool      string        // directory in which snapshots are made that are served; "": none is
+	Hooks      Hooks         // nil: there are none
 }
 
 // Handler is the whole API. It may serve any number of requests at a time.
@@ -108,6 +109,8 @@ type Handler struct {
 	readLimit  time.Duration     // how long backup management may read for an answer
 	spool      string            // directory for snapshots, or ""
 	copying    chan struct{}     // holds a token while a snapshot is made and sent
+	hooks      Hooks             // nil: there are none
+	sameOrigin *http.CrossOriginProtection
 }
 
 // New makes the API. It panics if the registry has these metrics already.
@@ -128,7 +131,7 @@ func New(c Config) *Handler {
 		store: c.Store, health: c.Health, log: c.Logger, done: c.Done, retention: c.Retention, machine: c.Machine,
 		identify: everyone, gate: newGate(c.Limits), metrics: newMetrics(c.Registry, c.Store),
 		streams: make(chan struct{}, c.MaxStreams), heartbeat: 15 * time.Second, writeLimit: 10 * time.Second, readLimit: c.ReadLimit,
-		spool: c.Spool, copying: make(chan struct{}, 1),
+		spool: c.Spool, copying: make(chan struct{}, 1), hooks: c.Hooks, sameOrigin: http.NewCrossOriginProtection(),
 	}
 	if c.Tokens != nil {
 		h.identify = h.byToken

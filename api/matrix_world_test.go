@@ -23,6 +23,9 @@ const (
 	internal = "INTERNAL-canary"
 )
 
+// matrixHook is the only hook, which belongs to no tenant.
+const matrixHook = "pager"
+
 // visitor is one who asks, with what the matrix knows of its token.
 type visitor struct {
 	name   string
@@ -108,7 +111,7 @@ func newMatrixWorld(tb testing.TB, foreign bool) *world {
 		w.plant("theirs", alien, internal)
 		w.apply(sm.Entry{Reason: sm.Malformed, Detail: alien, Subject: "jobs.theirs.server.x.failed", Raw: []byte(alien)})
 	}
-	w.handler = api.New(api.Config{Store: w.db, Done: w.done, Tokens: visitorTokens(), Spool: tb.TempDir()})
+	w.handler = api.New(api.Config{Store: w.db, Done: w.done, Tokens: visitorTokens(), Spool: tb.TempDir(), Hooks: &hooks{all: []api.Hook{{Name: matrixHook}}}})
 	return w
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"regexp"
@@ -15,11 +16,7 @@ type description struct {
 	NotImplemented map[string][]string `json:"x-not-implemented"`
 	Paths          map[string]struct {
 		Parameters []reference
-		Get        *struct {
-			OperationID string
-			Parameters  []reference
-			Responses   map[string]json.RawMessage
-		}
+		Get, Post  *operation
 	}
 	Components struct {
 		Parameters map[string]struct {
@@ -27,6 +24,12 @@ type description struct {
 			Schema   struct{ Enum []string }
 		}
 	}
+}
+
+type operation struct {
+	OperationID string
+	Parameters  []reference
+	Responses   map[string]json.RawMessage
 }
 
 type reference struct {
@@ -82,7 +85,7 @@ var besideTables = []string{"/compute", "/compute/v2", "/compute/v2/{}", "/compu
 
 // TestOpenAPI_EveryRoute compares the document with the tables of routes, both ways.
 func TestOpenAPI_EveryRoute(t *testing.T) {
-	served, unserved := map[string]bool{}, map[string][]string{}
+	served, commands, unserved := map[string]bool{}, map[string]bool{}, map[string][]string{}
 	for _, path := range besideTables {
 		served[path] = true
 	}
@@ -97,6 +100,7 @@ func TestOpenAPI_EveryRoute(t *testing.T) {
 			}
 			for _, prefix := range d.prefixes {
 				served[prefix+pattern] = true
+				commands[prefix+pattern] = rt.post
 			}
 		}
 	}
@@ -107,9 +111,12 @@ func TestOpenAPI_EveryRoute(t *testing.T) {
 	}
 	d := describe(t)
 	said := map[string]bool{}
-	for path := range d.Paths {
+	for path, item := range d.Paths {
 		for _, p := range d.expand(path) {
 			said[p] = true
+			if (item.Post != nil) != commands[p] || (item.Get != nil) == commands[p] {
+				t.Errorf("%s: the document has other methods than the route", path)
+			}
 		}
 	}
 	sameNames(t, "served paths", slices.Sorted(maps.Keys(served)), slices.Sorted(maps.Keys(said)))
@@ -155,25 +162,26 @@ func TestOpenAPI_OperationsAreWhole(t *testing.T) {
 	}
 	names := map[string]string{}
 	for path, item := range d.Paths {
-		if item.Get == nil {
-			t.Errorf("%s has no operation get", path)
+		is := cmp.Or(item.Get, item.Post)
+		if is == nil {
+			t.Errorf("%s has no operation", path)
 			continue
 		}
-		if other := names[item.Get.OperationID]; other != "" {
-			t.Errorf("%s and %s are both called %s", path, other, item.Get.OperationID)
+		if other := names[is.OperationID]; other != "" {
+			t.Errorf("%s and %s are both called %s", path, other, is.OperationID)
 		}
-		names[item.Get.OperationID] = path
+		names[is.OperationID] = path
 		want := faults[strings.Split(path, "/")[1]]
 		if want == "" {
 			want = "Problem"
 		}
 		for _, class := range []string{"4XX", "5XX"} {
 			var r reference
-			if json.Unmarshal(item.Get.Responses[class], &r) != nil || r.Ref != "#/components/responses/"+want {
-				t.Errorf("%s: %s is %s, want %s", path, class, item.Get.Responses[class], want)
+			if json.Unmarshal(is.Responses[class], &r) != nil || r.Ref != "#/components/responses/"+want {
+				t.Errorf("%s: %s is %s, want %s", path, class, is.Responses[class], want)
 			}
 		}
-		if item.Get.Responses["200"] == nil && item.Get.Responses["300"] == nil {
+		if is.Responses["200"] == nil && is.Responses["300"] == nil {
 			t.Errorf("%s has no success", path)
 		}
 	}

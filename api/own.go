@@ -9,7 +9,7 @@ import (
 	sm "faultd/statemachine"
 )
 
-// ownRoutes are the paths of /v1. Those without a handler are still to come.
+// ownRoutes are the paths of /v1.
 var ownRoutes = routes{
 	to("resources", listResources),
 	to("resources/{}/{}", showResource),
@@ -20,7 +20,11 @@ var ownRoutes = routes{
 	to("rejected", listRejected).openTo(operators),
 	to("position", showPosition).openTo(administrators),
 	to("stream", followChanges, "text/event-stream"),
-	to("hooks/**", nil).openTo(operators),
+	to("hooks", listHooks).openTo(operators),
+	to("hooks/{}/dead", listDead).openTo(operators),
+	to("hooks/{}/test", testHook).openTo(operators).byPost(),
+	to("hooks/{}/redeliver", redeliver).openTo(operators).byPost(),
+	to("hooks/{}/replay", replayHook).openTo(operators).byPost(),
 	to("snapshot", sendSnapshot, "*/*").openTo(operators),
 }
 

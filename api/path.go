@@ -49,6 +49,13 @@ type route struct {
 	handle handler // nil: the upstream API has the path and a read-only tracker does not
 	types  []string
 	to     audience
+	post   bool // it is a command, and POST its only method
+}
+
+// byPost is the route as a command.
+func (rt route) byPost() route {
+	rt.post = true
+	return rt
 }
 
 // openTo is the route with another audience than every tenant.
@@ -111,7 +118,9 @@ func (rt *route) follow(c *call) error {
 	switch {
 	case rt.handle == nil:
 		return notImplemented
-	case c.r.Method != http.MethodGet && c.r.Method != http.MethodHead:
+	case rt.post && c.r.Method != http.MethodPost:
+		return commandByPost
+	case !rt.post && c.r.Method != http.MethodGet && c.r.Method != http.MethodHead:
 		return methodNotAllowed
 	case c.mount.types == nil && !accepts(c.r.Header["Accept"], rt.types), c.mount.types != nil && c.contentType == "":
 		return wrongType

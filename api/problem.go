@@ -47,6 +47,7 @@ var (
 	notFound         = &problem{status: http.StatusNotFound, message: "The resource could not be found."}
 	notImplemented   = &problem{status: http.StatusNotImplemented, message: "This is not implemented: faultd follows resources and their faults, and is read only."}
 	methodNotAllowed = &problem{status: http.StatusMethodNotAllowed, message: "The method is not allowed: faultd is read only.", allow: "GET, HEAD"}
+	commandByPost    = &problem{status: http.StatusMethodNotAllowed, message: "The method is not allowed: this is a command, which is given with POST.", allow: "POST"}
 	wrongType        = &problem{status: http.StatusUnsupportedMediaType, message: "The media type asked for is not served."}
 	foreignTenant    = &problem{status: http.StatusForbidden, message: "The tenant is not the caller's."}
 	noToken          = &problem{status: http.StatusUnauthorized, message: "A token is needed, as X-Auth-Token or as Authorization: Bearer."}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -10,6 +11,7 @@ type Route struct {
 	Mount   string // the first segment of its path, and where that has several tables, which of them
 	Pattern string
 	Served  bool // else it is answered with 501
+	Method  string
 }
 
 // tables are all tables of routes by the mount and what stands before a path of theirs.
@@ -28,7 +30,11 @@ func Routes() (all []Route) {
 	for mount, list := range tables {
 		for _, rs := range list {
 			for _, rt := range rs {
-				all = append(all, Route{mount, strings.Join(rt.parts, "/"), rt.handle != nil})
+				method := http.MethodGet
+				if rt.post {
+					method = http.MethodPost
+				}
+				all = append(all, Route{mount, strings.Join(rt.parts, "/"), rt.handle != nil, method})
 			}
 		}
 	}

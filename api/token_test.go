@@ -168,7 +168,7 @@ func TestOpenRoutes_NeedNoToken(t *testing.T) {
 		"POST /livez": 405, "POST /compute/v2.1/": 405, "POST /": 405,
 		"/metrics": 401, "/v1": 401, "/nothing": 401, "/livez/x": 401, "/compute/v3": 401, "/compute/v2.1/servers": 401, "/compute/v2.1/t/nothing": 401,
 		"/compute/v2.1/flavors": 401, "POST /compute/v2.1/servers": 401, "/volume/v3/t/backups": 401, "/cloud-backup/v2/t": 401, "/backup-management": 401,
-		"/v1/hooks": 401, "OPTIONS /v1/resources": 401,
+		"/v1/hooks": 401, "/v1/hooks/pager/dead": 401, "POST /v1/hooks/pager/test": 401, "GET /v1/hooks/pager/test": 401, "OPTIONS /v1/resources": 401,
 	} {
 		for _, headers := range [][]string{nil, {"X-Auth-Token", "bad"}} {
 			w := get(t, h, target, headers...)
