@@ -24,18 +24,18 @@ var contextNames = []string{"specversion", "id", "source", "type", "subject", "t
 type jobDecoder struct {
 	scanner
 	ceContext
-	e   statemachine.Event // by value, so that it need not live on the heap; key and phase are the subject's
-	has presence
+	e     statemachine.Event // by value, so that it need not live on the heap; key and phase are the subject's
+	has   presence
+	known *known // of its resource; nil: nothing is kept
 }
 
 // decodeJobEvent decodes a CloudEvent, in structured mode unless its headers say binary.
-func decodeJobEvent(e *statemachine.Entry, m *Message) *refusal {
-	key, phase, ok := parseSubject(m.Subject)
-	if !ok {
+func decodeJobEvent(e *statemachine.Entry, m *Message, with *decoder) *refusal {
+	var d jobDecoder
+	if !d.subject(m.Subject, with) {
 		return &refusal{statemachine.SubjectMismatch, "subject: must be jobs.<tenant>.<kind>.<resource id>.<phase>"}
 	}
-	var d jobDecoder
-	d.e.Key, d.e.Phase, d.e.Progress = key, phase, -1
+	d.e.Progress = -1
 	d.scanner.data = m.Data
 	if isBinary(m.Header) {
 		d.headers(m.Header)
@@ -53,6 +53,18 @@ func decodeJobEvent(e *statemachine.Entry, m *Message) *refusal {
 		placeFault(e.Fault, m, e.Time)
 	}
 	return nil
+}
+
+// subject reads what the subject says, and finds what is known of its resource.
+func (d *jobDecoder) subject(subject string, with *decoder) (ok bool) {
+	if with == nil {
+		d.e.Key, d.e.Phase, ok = parseSubject(subject)
+		return ok
+	}
+	if d.known, d.e.Phase, ok = with.of(subject); ok {
+		d.e.Key = d.known.key
+	}
+	return ok
 }
 
 // envelope reads an event in structured mode.

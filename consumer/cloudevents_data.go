@@ -59,7 +59,7 @@ func (d *jobDecoder) payload() {
 	}
 }
 
-func (d *jobDecoder) job() {
+func (d *jobDecoder) readJob() {
 	if !d.object("data.job") {
 		return
 	}
@@ -91,7 +91,7 @@ func (d *jobDecoder) action() {
 	d.e.Action = a
 }
 
-func (d *jobDecoder) resource() {
+func (d *jobDecoder) readResource() {
 	if !d.object("data.resource") {
 		return
 	}

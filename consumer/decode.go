@@ -28,9 +28,11 @@ const (
 
 // Decode turns a message into an entry: an event, or the reason why it is none. The entry shares its raw bytes
 // with the message, its event does not. It is safe for concurrent use.
-func Decode(m Message) statemachine.Entry {
+func Decode(m Message) statemachine.Entry { return decodeWith(m, nil) }
+
+func decodeWith(m Message, with *decoder) statemachine.Entry {
 	e := statemachine.Entry{Subject: m.Subject, Raw: m.Data}
-	if bad := decodeInto(&e, &m); bad != nil {
+	if bad := decodeInto(&e, &m, with); bad != nil {
 		e = statemachine.Entry{Subject: m.Subject, Raw: m.Data, Reason: bad.reason, Detail: bad.detail}
 	}
 	if e.After != 0 {
@@ -40,12 +42,12 @@ func Decode(m Message) statemachine.Entry {
 	return e
 }
 
-func decodeInto(e *statemachine.Entry, m *Message) *refusal {
+func decodeInto(e *statemachine.Entry, m *Message, with *decoder) *refusal {
 	switch {
 	case len(m.Data) > maxEvent:
 		return &refusal{statemachine.TooLarge, fmt.Sprintf("event: must have at most %d bytes, has %d", maxEvent, len(m.Data))}
 	case strings.HasPrefix(m.Subject, jobsPrefix):
-		return decodeJobEvent(e, m)
+		return decodeJobEvent(e, m, with)
 	case strings.HasPrefix(m.Subject, openstackPrefix):
 		return decodeNotification(e, m)
 	default:

@@ -27,6 +27,7 @@ var errBroken = errors.New("reading broke off")
 type reader struct {
 	stream    string
 	queue     *queue
+	decoder   *decoder
 	lag       *lag
 	base      uint64                   // of the epoch that is read, see [statemachine.Position]
 	hole      func() *statemachine.Gap // begins a gap; nil: reading ends at a hole
@@ -64,7 +65,7 @@ func (r *reader) handle(msg jetstream.Msg) {
 	r.lag.saw(seq + meta.NumPending)
 	m := received{sequence: seq, pending: meta.NumPending, Message: Message{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(),
 		Sequence: r.base + seq, Base: r.base, StreamTime: statemachine.At(meta.Timestamp)}}
-	if r.queue.put(Decode(m.Message), m, hole) {
+	if r.queue.put(r.decoder.decode(m.Message), m, hole) {
 		r.next = seq + 1
 		r.lag.read(seq)
 	}

@@ -57,7 +57,7 @@ func (c *Consumer) follow(ctx, reach context.Context, js jetstream.JetStream, q 
 		return err
 	}
 	pos := c.store.Position()
-	r := &reader{stream: c.cfg.Stream, queue: q, lag: &c.lag, base: pos.Base, hole: c.hole()}
+	r := &reader{stream: c.cfg.Stream, queue: q, decoder: newDecoder(), lag: &c.lag, base: pos.Base, hole: c.hole()}
 	start := seen.first
 	if pos.Stream != "" {
 		start = pos.Sequence + 1

@@ -8,6 +8,9 @@ import (
 const (
 	// defaultMemory is the limit that holds if nobody says another, neither here nor in GOMEMLIMIT.
 	defaultMemory = size(1 << 30)
+	// garbageShare is how much garbage may gather, in percent of what lives, before it is collected, if GOGC does not say.
+	// Twice Go's own: reading a backlog costs a sixth less of the processor, and what lives is small.
+	garbageShare = 200
 	// leastMemory is less than the daemon can do with: it would collect garbage all the time.
 	leastMemory = size(64 << 20)
 )
@@ -15,6 +18,9 @@ const (
 // limitMemory sets what the process tries to stay under: near it, garbage is collected more often. It is no wall. given
 // tells whether the flag was.
 func limitMemory(limit size, given bool, lookup func(string) (string, bool)) {
+	if _, set := lookup("GOGC"); !set {
+		debug.SetGCPercent(garbageShare)
+	}
 	if _, set := lookup("GOMEMLIMIT"); set && !given {
 		return // the runtime has read it
 	}

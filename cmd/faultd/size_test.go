@@ -37,7 +37,9 @@ func TestSize_StringIsTakenAgain(t *testing.T) {
 func TestLimitMemory(t *testing.T) {
 	was := debug.SetMemoryLimit(-1)
 	t.Cleanup(func() { debug.SetMemoryLimit(was) })
-	set := func(string) (string, bool) { return "2GiB", true }
+	percent := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	set := func(string) (string, bool) { return "2GiB", true } // what the runtime has read, of GOGC too
 	unset := func(string) (string, bool) { return "", false }
 	for name, c := range map[string]struct {
 		limit  size
@@ -55,6 +57,10 @@ func TestLimitMemory(t *testing.T) {
 		debug.SetMemoryLimit(7)
 		if limitMemory(c.limit, c.given, c.lookup); debug.SetMemoryLimit(-1) != c.want {
 			t.Errorf("%s: %d, want %d", name, debug.SetMemoryLimit(-1), c.want)
+		}
+		_, said := c.lookup("GOGC")
+		if is := debug.SetGCPercent(100); (is == 100) != said {
+			t.Errorf("%s: garbage is collected at %d %%", name, is)
 		}
 	}
 }
