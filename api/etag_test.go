@@ -17,7 +17,7 @@ func (w *world) tag(target string, headers ...string) string {
 	w.tb.Helper()
 	answer := w.get(target, headers...)
 	tag := answer.Header().Get("ETag")
-	if answer.Code != http.StatusOK || len(tag) != 34 || !strings.HasPrefix(tag, `"`) || !strings.HasSuffix(tag, `"`) {
+	if answer.Code != http.StatusOK || len(tag) < 10 || len(tag) > 18 || !strings.HasPrefix(tag, `"`) || !strings.HasSuffix(tag, `"`) {
 		w.tb.Fatalf("%s: %d with the tag %s", target, answer.Code, tag)
 	}
 	return tag

@@ -14,7 +14,7 @@ import (
 )
 
 // Store is what the API reads. Every method may be called by any number of goroutines, sees committed batches
-// whole or not at all, and returns values that are the caller's own.
+// whole or not at all, and returns values of which nobody changes what they refer to.
 type Store interface {
 	// Resource returns [sm.ErrNotFound] where there is none.
 	Resource(key sm.Key) (sm.Resource, error)

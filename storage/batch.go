@@ -153,6 +153,7 @@ func (db *DB) begin() (*batch, error) {
 // publish shows readers what was committed.
 func (db *DB) publish(b *batch, to sm.Position) {
 	db.next = b.next
+	db.recent.commit(b.order)
 	db.outbox.Lock()
 	defer db.outbox.Unlock()
 	db.outbox.committed(b.tellings)

@@ -129,6 +129,7 @@ type DB struct {
 	closeOnce sync.Once
 
 	outbox outbox
+	recent recent
 }
 
 // countKey is a place in the counts: tenant number 0 counts all tenants.

@@ -1,5 +1,7 @@
 package storage
 
+import sm "faultd/statemachine"
+
 // SetFree tells the store what is free on its file system.
 func (db *DB) SetFree(free func(dir string) (uint64, error)) { db.room.free = free }
 
@@ -14,3 +16,13 @@ func (db *DB) LastTransaction() (id int) {
 
 // Ending is closed when copies that are being made must end.
 func (db *DB) Ending() <-chan struct{} { return db.ending }
+
+// Kept is how many bytes of resources are kept that were read, and about how many each half of them may have.
+func (db *DB) Kept() (bytes, half int) {
+	for _, kept := range []map[sm.Key]sm.Resource{db.recent.young, db.recent.old} {
+		for _, r := range kept {
+			bytes += footprint(&r)
+		}
+	}
+	return bytes, maxRecent
+}

@@ -130,8 +130,13 @@ func (v view) loader(number uint64) faultLoader {
 	}
 }
 
-// Resource returns one resource, or [sm.ErrNotFound].
+// Resource returns one resource, or [sm.ErrNotFound]. Others are given the same one: what it refers to must not be
+// changed.
 func (db *DB) Resource(key sm.Key) (r sm.Resource, err error) {
+	r, ok, commits := db.recent.get(key)
+	if ok {
+		return r, nil
+	}
 	err = db.view(func(v view) error {
 		number := v.number(key)
 		if number == 0 {
@@ -143,6 +148,9 @@ func (db *DB) Resource(key sm.Key) (r sm.Resource, err error) {
 		}
 		return err
 	})
+	if err == nil {
+		db.recent.keep(r, commits)
+	}
 	return r, err
 }
 
