@@ -11,22 +11,8 @@ func diagnose(r *sm.Resource, sharedVault bool) *sm.Diagnosis {
 	if r.Fault == nil {
 		return nil
 	}
-	d := sm.Diagnose(r, failedAction(r), r.Fault, sharedVault)
+	d := sm.Diagnose(r, r.FailedAction(), r.Fault, sharedVault)
 	return &d
-}
-
-// failedAction is what the job did that brought the resource's fault: the one that decides the status, but for a
-// server that was deleted in ERROR. Where that one is forgotten, it is the job that decides.
-func failedAction(r *sm.Resource) sm.Action {
-	for i := len(r.Jobs) - 1; i >= 0; i-- {
-		if f := r.Jobs[i].Fault; f != nil && *f == *r.Fault {
-			return r.Jobs[i].Action
-		}
-	}
-	if j := r.Job(); j != nil {
-		return j.Action
-	}
-	return 0
 }
 
 // sharedVaults tells of resources in ERROR whether another agent writes to their vault.
@@ -62,7 +48,11 @@ func appendDiagnosis(dst []byte, d *sm.Diagnosis) []byte {
 	if d == nil {
 		return dst
 	}
-	dst = append(appendName(dst, "diagnosis"), '{')
+	return appendDiagnosisMembers(append(appendName(dst, "diagnosis"), '{'), d)
+}
+
+// appendDiagnosisMembers appends what follows the brace that opens a diagnosis.
+func appendDiagnosisMembers(dst []byte, d *sm.Diagnosis) []byte {
 	dst = appendText(dst, "cause", d.Cause.String())
 	dst = strconv.AppendBool(appendName(dst, "retry"), d.Retry)
 	dst = appendText(dst, "advice", d.Advice)

@@ -13,6 +13,12 @@ func RenderFault(f *sm.Fault) []byte {
 	return append(appendOwnFaultMembers([]byte{'{'}, f, true), '}')
 }
 
+// RenderDiagnosis is what /v1 shows of where a fault of an action on a resource came from: a JSON object.
+func RenderDiagnosis(r *sm.Resource, a sm.Action, f *sm.Fault, sharedVault bool) []byte {
+	d := sm.Diagnose(r, a, f, sharedVault)
+	return appendDiagnosisMembers([]byte{'{'}, &d)
+}
+
 // appendResource appends a resource and, beside its fault, what is thought of that; d is nil where there is none.
 func appendResource(dst []byte, r *sm.Resource, d *sm.Diagnosis, admin bool) []byte {
 	dst = appendKey(append(dst, '{'), &r.Key)

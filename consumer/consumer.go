@@ -63,10 +63,12 @@ type Config struct {
 	Deadlines Deadlines        // how long they may be silent
 	Now       func() time.Time // the clock that tells; nil: [time.Now]
 
-	Outbox         Outbox                              // what is to be told to [FaultsStream]; nil: nothing is
-	Render         func(*statemachine.Resource) []byte // how a resource stands there, a JSON object; required with an outbox, like the next
-	RenderFault    func(*statemachine.Fault) []byte    // how a fault does
-	FaultsMaxBytes int64                               // of the stream of faults, where it is made; 0: [DefaultFaultsMaxBytes]; below 0: without limit
+	Outbox      Outbox                              // what is to be told to [FaultsStream]; nil: nothing is
+	Render      func(*statemachine.Resource) []byte // how a resource stands there, a JSON object; required with an outbox, like the next
+	RenderFault func(*statemachine.Fault) []byte    // how a fault does
+	// RenderDiagnosis is what a fault that was cleared came from, a JSON object as a resource in ERROR shows it. Nil: it is not said.
+	RenderDiagnosis func(*statemachine.Telling) []byte
+	FaultsMaxBytes  int64 // of the stream of faults, where it is made; 0: [DefaultFaultsMaxBytes]; below 0: without limit
 
 	Logger     zerolog.Logger        // the zero Logger writes nothing
 	Registerer prometheus.Registerer // nil: no metrics

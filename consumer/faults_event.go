@@ -19,6 +19,8 @@ type faultWriter struct {
 	stream   string // of the jobs
 	resource func(*statemachine.Resource) []byte
 	fault    func(*statemachine.Fault) []byte
+	// diagnosis is what a fault came from that was cleared: the resource does not show it any more. It may be nil.
+	diagnosis func(*statemachine.Telling) []byte
 }
 
 // faultEvent is the body of a message: a CloudEvent in structured mode.
@@ -34,10 +36,12 @@ type faultEvent struct {
 }
 
 type faultData struct {
-	Resource json.RawMessage `json:"resource"`
-	Fault    json.RawMessage `json:"fault"`
-	Previous string          `json:"previous_status"`
-	Cut      []string        `json:"cut,omitempty"` // what was left out or shortened, since the message would be too large
+	Resource  json.RawMessage `json:"resource"`
+	Fault     json.RawMessage `json:"fault"`
+	Previous  string          `json:"previous_status"`
+	Action    string          `json:"action,omitempty"` // of what was cleared, like the diagnosis
+	Diagnosis json.RawMessage `json:"diagnosis,omitempty"`
+	Cut       []string        `json:"cut,omitempty"` // what was left out or shortened, since the message would be too large
 }
 
 // message is the message of a row. One that would have more than limit bytes is cut until it fits; the last cut
@@ -85,6 +89,9 @@ func (w *faultWriter) body(row *statemachine.Telling, cut []string) []byte {
 	}
 	if row.Fault != nil {
 		event.Data.Fault = w.fault(row.Fault)
+	}
+	if !row.Raised && row.Fault != nil && w.diagnosis != nil {
+		event.Data.Action, event.Data.Diagnosis = row.Action.String(), w.diagnosis(row)
 	}
 	var body bytes.Buffer
 	e := json.NewEncoder(&body)

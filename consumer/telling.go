@@ -72,7 +72,7 @@ func (c *Consumer) startTelling(ctx context.Context, conn *connection) (stop fun
 	log := c.cfg.Logger.With().Str("component", "telling").Logger()
 	t := &teller{box: c.cfg.Outbox, conn: conn, step: c.cfg.Step, log: log, counts: &c.metrics.tellings,
 		faults: &faults{nc: conn.Conn, js: js, maxBytes: c.cfg.FaultsMaxBytes, log: log},
-		event:  &faultWriter{stream: c.cfg.Stream, resource: c.cfg.Render, fault: c.cfg.RenderFault}}
+		event:  &faultWriter{stream: c.cfg.Stream, resource: c.cfg.Render, fault: c.cfg.RenderFault, diagnosis: c.cfg.RenderDiagnosis}}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {

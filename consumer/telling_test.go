@@ -23,6 +23,9 @@ import (
 func tell(box consumer.Outbox) func(*consumer.Config) {
 	return func(cfg *consumer.Config) {
 		cfg.Outbox, cfg.RenderFault = box, api.RenderFault
+		cfg.RenderDiagnosis = func(t *statemachine.Telling) []byte {
+			return api.RenderDiagnosis(&t.Resource, t.Action, t.Fault, false)
+		}
 		cfg.Render = func(r *statemachine.Resource) []byte { return api.Render(r, false) }
 	}
 }
@@ -58,6 +61,8 @@ type message struct {
 		Data                                         struct {
 			Resource, Fault json.RawMessage
 			Previous        string `json:"previous_status"`
+			Action          string
+			Diagnosis       json.RawMessage
 			Cut             []string
 		}
 	}
@@ -193,6 +198,17 @@ func TestTelling_RaisedAndCleared(t *testing.T) {
 			m.Header.Get("Content-Type") != "application/cloudevents+json" || m.Header.Get("Nats-Msg-Id") != "" {
 			t.Errorf("message %d: headers %v, want position %s", i, m.Header, position)
 		}
+	}
+	// What was cleared is told with what the resource showed of it before, and does no longer.
+	var before struct{ Diagnosis json.RawMessage }
+	if err := json.Unmarshal(all[1].event.Data.Resource, &before); err != nil || len(before.Diagnosis) == 0 {
+		t.Fatalf("%s: %v", all[1].Data, err)
+	}
+	if d := all[2].event.Data; d.Action != "rebuild" || !bytes.Equal(d.Diagnosis, before.Diagnosis) {
+		t.Errorf("cleared: %s and %s, it was %s", d.Action, d.Diagnosis, before.Diagnosis)
+	}
+	if d := all[0].event.Data; d.Action != "" || d.Diagnosis != nil {
+		t.Errorf("raised: %s and %s", d.Action, d.Diagnosis)
 	}
 	b.awaitTold(store)
 }

@@ -38,6 +38,7 @@ type Telling struct {
 	Raised   bool // else cleared
 	Previous Status
 	Fault    *Fault   // that was raised or cleared
+	Action   Action   // what the job did that failed
 	Resource Resource // as it was after the event
 }
 

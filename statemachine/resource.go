@@ -157,6 +157,20 @@ func (r *Resource) Job() *Job {
 	return &r.Jobs[len(r.Jobs)-1]
 }
 
+// FailedAction is what the job did that brought the resource's fault: the one that decides the status, but for a
+// server that was deleted in ERROR. Where that one is forgotten, it is the job that decides. The resource must have a fault.
+func (r *Resource) FailedAction() Action {
+	for i := len(r.Jobs) - 1; i >= 0; i-- {
+		if f := r.Jobs[i].Fault; f != nil && *f == *r.Fault {
+			return r.Jobs[i].Action
+		}
+	}
+	if j := r.Job(); j != nil {
+		return j.Action
+	}
+	return 0
+}
+
 // Progress is the progress of [Resource.Job] in percent, 0 where nothing is known.
 func (r *Resource) Progress() int {
 	j := r.Job()

@@ -40,6 +40,9 @@ func (b *batch) tell(tr *sm.Transition, was, is *sm.Resource) error {
 	}
 	row := sm.Telling{Ordinal: tr.Sequence, Epoch: b.to.Epoch, Sequence: tr.Sequence - b.to.Base, StreamTime: tr.StreamTime, Time: tr.Time,
 		Behind: b.behind, Raised: raised, Previous: tr.From, Fault: was.Fault, Resource: *is}
+	if cleared {
+		row.Action = was.FailedAction()
+	}
 	if b.tellings.added == 0 {
 		b.tellings.oldest = row.StreamTime
 	}
@@ -169,6 +172,7 @@ func encodeTelling(t *sm.Telling) []byte {
 	e.bool(t.Raised)
 	if !t.Raised {
 		encodeWholeFault(&e, t.Fault)
+		e.byte(byte(t.Action))
 	}
 	e.bytes(encodeHot(hot{status: r.Status, sequence: r.Sequence, updated: r.Updated, fault: refOf(r.Fault), jobs: len(r.Jobs)}, &r.Jobs[len(r.Jobs)-1]))
 	e.bytes(encodeCold(r))
@@ -187,7 +191,7 @@ func decodeTelling(ordinal uint64, record []byte) (t sm.Telling, err error) {
 	t.Sequence, t.Behind = d.uint(), d.uint()
 	t.Previous, t.Raised = sm.Status(d.byte()), d.bool()
 	if !t.Raised {
-		t.Fault = decodeWholeFault(&d)
+		t.Fault, t.Action = decodeWholeFault(&d), sm.Action(d.byte())
 	}
 	hotRecord, cold, older := d.take(d.uint()), d.take(d.uint()), d.take(d.uint())
 	if len(older) == 0 {
@@ -212,7 +216,7 @@ func decodeTelling(ordinal uint64, record []byte) (t sm.Telling, err error) {
 		return t, fmt.Errorf("outbox row %d: %w", ordinal, err)
 	}
 	if t.Raised {
-		t.Fault = t.Resource.Fault
+		t.Fault, t.Action = t.Resource.Fault, t.Resource.FailedAction()
 	}
 	return t, nil
 }
