@@ -38,6 +38,29 @@ func (c *client) get(ctx context.Context, path string, query url.Values, into an
 	if err != nil {
 		return err
 	}
+	return c.decode(answer, path, into)
+}
+
+// commandLimit is how long a daemon may take to do what it is told: a little more than it takes itself.
+const commandLimit = 150 * time.Second
+
+// post tells the daemon to do something, and decodes the answer.
+func (c *client) post(ctx context.Context, path string, query url.Values, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, commandLimit)
+	defer cancel()
+	request, err := c.request(ctx, http.MethodPost, path, query)
+	if err != nil {
+		return err
+	}
+	answer, err := c.send(request)
+	if err != nil {
+		return err
+	}
+	return c.decode(answer, path, into)
+}
+
+// decode reads an answer and closes it.
+func (c *client) decode(answer *http.Response, path string, into any) error {
 	defer answer.Body.Close()
 	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
 		return fmt.Errorf("the answer of %s to %s is not what was expected: %w", redacted(c.server), path, err)
@@ -47,13 +70,18 @@ func (c *client) get(ctx context.Context, path string, query url.Values, into an
 
 // open sends the request; the caller closes the body. Whatever is not 200 is an error.
 func (c *client) open(ctx context.Context, path string, query url.Values, header http.Header) (*http.Response, error) {
-	request, err := c.request(ctx, path, query)
+	request, err := c.request(ctx, http.MethodGet, path, query)
 	if err != nil {
 		return nil, err
 	}
 	for name, values := range header {
 		request.Header[name] = values
 	}
+	return c.send(request)
+}
+
+// send is the end of open and post.
+func (c *client) send(request *http.Request) (*http.Response, error) {
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, c.unreachable(err)
@@ -65,7 +93,7 @@ func (c *client) open(ctx context.Context, path string, query url.Values, header
 	return answer, nil
 }
 
-func (c *client) request(ctx context.Context, path string, query url.Values) (*http.Request, error) {
+func (c *client) request(ctx context.Context, method, path string, query url.Values) (*http.Request, error) {
 	base, err := url.Parse(strings.TrimSuffix(c.server, "/") + "/")
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, usagef("--server must be a URL such as http://127.0.0.1:8080")
@@ -80,7 +108,7 @@ func (c *client) request(ctx context.Context, path string, query url.Values) (*h
 	if query != nil {
 		link.RawQuery = query.Encode()
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, link.String(), nil)
+	request, err := http.NewRequestWithContext(ctx, method, link.String(), nil)
 	if err != nil {
 		return nil, err
 	}

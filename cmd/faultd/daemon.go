@@ -18,6 +18,7 @@ import (
 
 	"faultd/api"
 	"faultd/consumer"
+	"faultd/consumer/alert"
 	"faultd/consumer/embedded"
 	"faultd/statemachine"
 	"faultd/storage"
@@ -36,6 +37,7 @@ type daemon struct {
 	files    []operatorFile // that SIGHUP loads again
 	streams  chan struct{}  // closed when those who follow the stream of transitions must go
 	keeper   *keeper        // of snapshots; nil: none are made
+	alerter  *alert.Alerter // of what is told of faults; nil: there is no file of hooks
 	stopping func()         // told that the daemon is about to stop
 	hangup   <-chan os.Signal
 }
@@ -47,6 +49,10 @@ func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, lines *logW
 	hangup, ignoreHangups := hangups()
 	defer ignoreHangups()
 	access, err := loadAccess(s, log)
+	if err != nil {
+		return err
+	}
+	alerts, err := loadHooks(s.hooks)
 	if err != nil {
 		return err
 	}
@@ -65,6 +71,9 @@ func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, lines *logW
 		MaxAge: s.maxAge, MaxBytes: s.maxBytes, Logger: log, Step: step,
 		OnGap: consumer.OnGap(s.onGap.value), OnRewind: consumer.OnRewind(s.onRewind.value),
 		Outbox: store, FaultsMaxBytes: s.faultsMaxBytes, RenderFault: api.RenderFault,
+		RenderDiagnosis: func(t *statemachine.Telling) []byte {
+			return api.RenderDiagnosis(&t.Resource, t.Action, t.Fault, store.SharedVault(&t.Resource))
+		},
 		Render: func(r *statemachine.Resource) []byte { return api.Render(r, r.Fault != nil && store.SharedVault(r)) }}
 	var server *embedded.Server
 	if s.natsURL == "" {
@@ -86,7 +95,7 @@ func runDaemon(ctx context.Context, s *settings, log zerolog.Logger, lines *logW
 	if err != nil {
 		return fmt.Errorf("serving HTTP: %w; choose another address with --http-addr", err)
 	}
-	d := newDaemon(s, store, cfg, listener, access, lines)
+	d := newDaemon(s, store, cfg, listener, access, alerts, lines)
 	d.nats = server
 	d.stopping, d.hangup = func() { step("stopping"); stopping() }, hangup
 	log.Info().Str("version", versionText()).Str("http", access.scheme()+"://"+listener.Addr().String()).
@@ -116,17 +125,18 @@ func openStore(s *settings, log zerolog.Logger, step func(string)) (*storage.DB,
 	return store, nil
 }
 
-func newDaemon(s *settings, store *storage.DB, cfg consumer.Config, listener net.Listener, access *access, lines *logWriter) *daemon {
+func newDaemon(s *settings, store *storage.DB, cfg consumer.Config, listener net.Listener, access *access, alerts *alerts, lines *logWriter) *daemon {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), lines)
 	cfg.Registerer = registry
 	d := &daemon{log: cfg.Logger, source: consumer.New(cfg), listener: listener, streams: make(chan struct{})}
+	d.alerter = alerts.open(cfg, store, d.source)
 	handler := api.New(api.Config{Store: store, Health: d.health, Logger: cfg.Logger, Registry: registry, Done: d.streams,
 		Tokens: access.tokens, Limits: access.limits,
-		Retention: s.retention, Machine: statemachine.Version, Spool: s.dataDir})
+		Retention: s.retention, Machine: statemachine.Version, Spool: s.dataDir, Hooks: hooksOf(d.alerter)})
 	d.keeper = newKeeper(s.snapshot, store, cfg.Logger, registry)
 	d.server = api.NewServer(listener.Addr().String(), handler)
-	d.files = access.files(handler)
+	d.files = append(access.files(handler), alerts.files(d.alerter, cfg.Logger)...)
 	d.server.TLSConfig = access.tlsConfig()
 	d.server.ErrorLog = stdlog.New(cfg.Logger.With().Str("component", "http").Logger(), "", 0)
 	return d
@@ -189,6 +199,12 @@ func (d *daemon) run(ctx context.Context) error {
 			serving = d.serveHTTP(stop, committed)
 			return serving
 		}, func(error) { close(stop) })
+	}
+	if d.alerter != nil { // from what was told to the hooks; what the consumer tells last is still for them
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		group.Add(func() error {
+			return d.alerter.Run(ctx)
+		}, func(error) { go func() { <-committed; cancel() }() })
 	}
 	if d.keeper != nil { // from the store to copies of it
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -87,12 +87,13 @@ func collect(ctx context.Context, c *client, path string, query url.Values, limi
 		var page struct { // one of the lists
 			Resources []json.RawMessage `json:"resources"`
 			Groups    []json.RawMessage `json:"groups"`
+			Dead      []json.RawMessage `json:"dead"`
 			Links     []link            `json:"links"`
 		}
 		if err := c.get(ctx, path, query, &page); err != nil {
 			return nil, false, err
 		}
-		members := slices.Concat(page.Resources, page.Groups)
+		members := slices.Concat(page.Resources, page.Groups, page.Dead)
 		found = append(found, members...)
 		if len(found) > limit {
 			return found[:limit], true, nil

@@ -103,7 +103,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetVersionTemplate("faultd {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newPublish(), newList(), newShow(), newGroups(), newWatch(), newCheck(), newCompact(), newSnapshot(), newWait(), newStates(), newToken(), newReplay())
+	root.AddCommand(newServe(), newPublish(), newList(), newShow(), newGroups(), newWatch(), newCheck(), newCompact(), newSnapshot(), newWait(), newStates(), newToken(), newReplay(), newHooks())
 	return root
 }
 

@@ -105,3 +105,32 @@ func next(links []link) string {
 	}
 	return ""
 }
+
+type hook struct {
+	Name       string    `json:"name"`
+	Kind       string    `json:"kind"`
+	State      string    `json:"state"`
+	Reason     string    `json:"reason"`
+	Holder     string    `json:"holder"`
+	Targets    []string  `json:"targets"`
+	Pending    uint64    `json:"pending"`
+	Retrying   uint64    `json:"retrying"`
+	Dead       uint64    `json:"dead"`
+	Delivered  uint64    `json:"delivered"`
+	Suppressed uint64    `json:"suppressed"`
+	Succeeded  time.Time `json:"last_success"`
+	Error      *struct {
+		Time    time.Time `json:"time"`
+		Message string    `json:"message"`
+	} `json:"last_error"`
+}
+
+type deadMessage struct {
+	ID       string    `json:"id"`
+	Resource string    `json:"resource"`
+	Count    int       `json:"count"`
+	Attempts int       `json:"attempts"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	Error    string    `json:"error"`
+}

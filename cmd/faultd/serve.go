@@ -34,6 +34,8 @@ type settings struct {
 	tlsClientCA  string
 	insecureHTTP bool // beyond loopback without TLS
 
+	hooks string // file; empty: no faults are sent to anybody
+
 	natsURL   string // empty: the embedded server
 	natsCreds string
 	natsAddr  string // of the embedded server, like natsSync
@@ -93,6 +95,7 @@ func (s *settings) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.tlsKey, "tls-key", "", "file of its private key")
 	flags.StringVar(&s.tlsClientCA, "tls-client-ca", "", "file of the authorities of clients' certificates; clients must have one then, beside their token")
 	flags.BoolVar(&s.insecureHTTP, "insecure-http", false, "serve beyond loopback without TLS: tokens and answers cross the network for all to read")
+	flags.StringVar(&s.hooks, "hooks", "", "file of the hooks that are told of faults, mode 0600, read again on SIGHUP; empty: there are none")
 	flags.StringVar(&s.natsURL, "nats-url", "", "NATS servers to read from; empty: the embedded server")
 	flags.StringVar(&s.natsCreds, "nats-creds", "", "file of credentials for --nats-url")
 	flags.StringVar(&s.natsAddr, "nats-addr", "127.0.0.1:4222", "loopback address that the embedded server listens on; port 0 takes a free one")

@@ -129,14 +129,16 @@ func readEvents(t *testing.T, stream io.Reader) []byte {
 // check holds an answer to the operation that the document has for a path.
 func (d *described) check(t *testing.T, got reply, path string) reply {
 	t.Helper()
-	route := &routers.Route{Spec: d.doc, Path: path, PathItem: d.doc.Paths.Value(path), Method: http.MethodGet, Operation: d.doc.Paths.Value(path).Get}
+	item := d.doc.Paths.Value(path)
+	method, operation := operation(item)
+	route := &routers.Route{Spec: d.doc, Path: path, PathItem: item, Method: method, Operation: operation}
 	if found, _, err := d.router.FindRoute(got.request); err == nil && found.Path != path {
 		t.Errorf("%s: the document leads to %s, want %s", got.request.URL, found.Path, path)
-	} else if err != nil && got.request.Method == http.MethodGet && !errors.Is(err, routers.ErrPathNotFound) {
+	} else if err != nil && got.request.Method == method && !errors.Is(err, routers.ErrPathNotFound) {
 		t.Errorf("%s: %v", got.request.URL, err)
 	}
 	d.fits(t, got, route)
-	if got.status == http.StatusOK && got.request.Method == http.MethodGet {
+	if got.status == http.StatusOK && got.request.Method == method {
 		d.allows(t, got.request, route)
 	}
 	op := route.Operation.OperationID

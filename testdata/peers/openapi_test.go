@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -24,6 +25,7 @@ const faultyRequest = "req-00000041-0810-4a10-8a10-524158000041"
 // ids from that log and with all that can be wrong, and holds every answer to the document: its status, its header and
 // its body, in which nothing may stand that is not described.
 func TestOpenAPI_AnswersFitTheDocument(t *testing.T) {
+	t.Setenv("FAULTD_HOOKS", hooksFile(t))
 	d := describe(t, start(t))
 	for _, path := range d.doc.Paths.InMatchingOrder() {
 		t.Run(strings.Trim(path, "/"), func(t *testing.T) { d.askAll(t, path) })
@@ -32,7 +34,7 @@ func TestOpenAPI_AnswersFitTheDocument(t *testing.T) {
 	t.Run("not served", d.askUnserved)
 	t.Run("elsewhere", d.askElsewhere)
 	for _, item := range d.doc.Paths.Map() {
-		op := item.Get
+		_, op := operation(item)
 		if got := d.asked[op.OperationID]; !got[200] && !got[300] {
 			t.Errorf("%s never succeeded: %v", op.OperationID, slices.Sorted(maps.Keys(got)))
 		}
@@ -40,6 +42,31 @@ func TestOpenAPI_AnswersFitTheDocument(t *testing.T) {
 	if !d.asked["showResource"][304] || !d.asked["showHistory"][304] {
 		t.Error("nothing was answered with 304")
 	}
+}
+
+// operation is the only one of a path, and its method; HEAD stands beside every GET.
+func operation(item *openapi3.PathItem) (string, *openapi3.Operation) {
+	if item.Post != nil {
+		return http.MethodPost, item.Post
+	}
+	return http.MethodGet, item.Get
+}
+
+// hooksFile is a file of the hook pager, whose receiver takes whatever comes.
+func hooksFile(t *testing.T) string {
+	t.Helper()
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(receiver.Close)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"pager.secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n",
+		"hooks.yaml":   "hooks:\n- {name: pager, kind: webhook, url: " + receiver.URL + "/in, secret_file: pager.secret, allow_private: true, allow_http: true}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "hooks.yaml")
 }
 
 // TestOpenAPI_RefusalsFitTheDocument asks for every path without a token, with one that is not valid, and as the reader
@@ -59,10 +86,11 @@ func TestOpenAPI_RefusalsFitTheDocument(t *testing.T) {
 	t.Setenv("FAULTD_TOKEN_FILE", filepath.Join(dir, "token"))
 	d := describe(t, start(t))
 	for path, item := range d.doc.Paths.Map() {
-		open := item.Get.Security != nil && len(*item.Get.Security) == 0
+		method, op := operation(item)
+		open := op.Security != nil && len(*op.Security) == 0
 		address := d.addressOf(path)
 		for _, token := range []string{"", "wrong"} {
-			got := d.check(t, fetch(t, http.MethodGet, d.url+address, map[string]string{"X-Auth-Token": token}), path)
+			got := d.check(t, fetch(t, method, d.url+address, map[string]string{"X-Auth-Token": token}), path)
 			if got.status == http.StatusUnauthorized == open {
 				t.Errorf("%s with the token %q: %d; open to everybody: %v", address, token, got.status, open)
 			}
@@ -70,7 +98,7 @@ func TestOpenAPI_RefusalsFitTheDocument(t *testing.T) {
 				t.Errorf("%s: 401 without a challenge", address)
 			}
 		}
-		got := d.check(t, fetch(t, http.MethodGet, d.url+address, map[string]string{"X-Auth-Token": "newcomer"}), path)
+		got := d.check(t, fetch(t, method, d.url+address, map[string]string{"X-Auth-Token": "newcomer"}), path)
 		named := strings.Contains(path, "{tenant}") || strings.Contains(path, "{org}")
 		if named && !open && got.status != http.StatusForbidden {
 			t.Errorf("%s as another tenant's: %d %s", address, got.status, got.body)
@@ -81,7 +109,7 @@ func TestOpenAPI_RefusalsFitTheDocument(t *testing.T) {
 // addressOf is one address that a path stands for, whether there is something or not.
 func (d *described) addressOf(path string) string {
 	fill := map[string]string{"kind": "server", "id": faultyServer, "request": faultyRequest, "version": versions(d.doc.Paths.Value(path))[0], "cloud": "c-dfw-1",
-		"tenant": tenant, "org": tenant}
+		"tenant": tenant, "org": tenant, "hook": "pager"}
 	return placeholder.ReplaceAllStringFunc(path, func(name string) string { return fill[strings.Trim(name, "{}")] })
 }
 
@@ -90,6 +118,7 @@ var samples = []struct {
 	before string
 	values []map[string]string
 }{
+	{"/v1/hooks/", one("hook", "pager")},
 	{"/v1/", each("kind", map[string][]string{"server": {faultyServer, "52415800-8b69-11e0-9b19-734f00000107", "52415800-8b69-11e0-9b19-734f00000109"}, "image": {faultyImage},
 		"backup": {faultyBackup, "bk-103"}, "export": {"ex-201", "ex-202"}, "import": {"im-301", "im-302"}, "restore": {"re-401", "re-402"},
 		"migration": {"mi-501", "mi-502", "mi-503", "mi-504"}})},
@@ -174,11 +203,17 @@ func (d *described) message(t *testing.T) string {
 // a fault.
 var queries = []string{"", "limit=1", "limit=2&status=ERROR", "status=error", "status=failed&status=nonsense", "limit=nonsense", "limit=-1", "marker=unknown-marker", "marker=%00",
 	"changes-since=2000-01-01T00:00:00Z", "changes-since=yesterday", "with_count=true", "all_tenants=1", "all_tenants=nonsense", "tenant=9001", "tenant=%2F", "sort_dir=desc", "sort_dir=asc",
-	"name=web", "code=404", "code=5xx", "code=999", "kind=server", "kind=nonsense", "min_position=1", "min_position=999999&wait=0", "min_position=nonsense", "%zz", "start=0&pageSize=1"}
+	"name=web", "code=404", "code=5xx", "code=999", "kind=server", "kind=nonsense", "min_position=1", "min_position=999999&wait=0", "min_position=nonsense", "%zz", "start=0&pageSize=1",
+	"since=2026-01-01T00:00:00Z", "since=nonsense", "id=nonsense"}
+
+// allowed are the methods that are told to whoever asks by another than that.
+var allowed = map[string]string{http.MethodGet: "GET, HEAD", http.MethodPost: "POST"}
 
 // askAll asks for all that a path stands for in all ways.
 func (d *described) askAll(t *testing.T, path string) {
 	addresses := d.addresses(t, path)
+	method, _ := operation(d.doc.Paths.Value(path))
+	others := map[string]string{http.MethodGet: http.MethodPost, http.MethodPost: http.MethodGet}[method]
 	if len(addresses) == 0 {
 		t.Fatal("there is no sample for it")
 	}
@@ -189,30 +224,30 @@ func (d *described) askAll(t *testing.T, path string) {
 				target += "?" + query
 			}
 			header := map[string]string{"Last-Event-ID": "1"}
-			got := d.check(t, fetch(t, http.MethodGet, target, header), path)
+			got := d.check(t, fetch(t, method, target, header), path)
 			if tag := got.header.Get("ETag"); tag != "" {
 				header["If-None-Match"] = tag
-				if again := d.check(t, fetch(t, http.MethodGet, target, header), path); again.status != http.StatusNotModified {
+				if again := d.check(t, fetch(t, method, target, header), path); again.status != http.StatusNotModified {
 					t.Errorf("%s, If-None-Match %s: %d", target, tag, again.status)
 				}
 			}
 		}
 		for _, accept := range []string{"application/xml", "application/vnd.openstack.compute+json", "application/vnd.openstack.volume+xml;q=0.5", "image/png"} {
-			d.check(t, fetch(t, http.MethodGet, d.url+address, map[string]string{"Accept": accept, "Last-Event-ID": "1"}), path)
+			d.check(t, fetch(t, method, d.url+address, map[string]string{"Accept": accept, "Last-Event-ID": "1"}), path)
 		}
 		for _, version := range []string{"compute 2.90, volume 3.64", "compute 9.9, volume 9.9", "compute x, volume x"} {
-			d.check(t, fetch(t, http.MethodGet, d.url+address, map[string]string{"OpenStack-API-Version": version, "Last-Event-ID": "1"}), path)
+			d.check(t, fetch(t, method, d.url+address, map[string]string{"OpenStack-API-Version": version, "Last-Event-ID": "1"}), path)
 		}
 		d.checkHead(t, address)
-		refused := d.check(t, fetch(t, http.MethodPost, d.url+address, nil), path)
-		if refused.status != http.StatusMethodNotAllowed || refused.header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("POST %s: %d %v", address, refused.status, refused.header)
+		refused := d.check(t, fetch(t, others, d.url+address, nil), path)
+		if refused.status != http.StatusMethodNotAllowed || refused.header.Get("Allow") != allowed[method] {
+			t.Errorf("%s %s: %d %v", others, address, refused.status, refused.header)
 		}
 	}
-	if strings.Contains(path, "{id}") { // one that nobody has
-		unknown := strings.NewReplacer(goodBackup, "none", faultyServer, "none", faultyImage, "none").Replace(addresses[0])
+	if strings.Contains(path, "{id}") || strings.Contains(path, "{hook}") { // one that nobody has
+		unknown := strings.NewReplacer(goodBackup, "none", faultyServer, "none", faultyImage, "none", "/pager", "/none").Replace(addresses[0])
 		unknown = regexp.MustCompile(`/(bk|ex|im|re|mi)-\d+|/[0-9a-f]{8}-[0-9a-f-]{27}`).ReplaceAllString(unknown, "/none")
-		if got := d.check(t, fetch(t, http.MethodGet, d.url+unknown, nil), path); got.status != http.StatusNotFound && got.status != http.StatusBadRequest {
+		if got := d.check(t, fetch(t, method, d.url+unknown, nil), path); got.status != http.StatusNotFound && got.status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", unknown, got.status, got.body)
 		}
 	}

@@ -1,0 +1,439 @@
+//go:build campaign
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"faultd/consumer"
+	sm "faultd/statemachine"
+	"faultd/testdata/campaign"
+)
+
+const (
+	hookReplicas = 3
+	// hookRetries are the delays of the campaign, and so the number of retries. One that is longer than all of them together is the
+	// longest time for which a listener may be down.
+	hookRetries = "200ms,500ms,1s,2s"
+	// healthyFloor and killedFloor are the longest that 99 of 100 events may take to the receivers that take everything at
+	// once: while nothing is killed, and while a daemon is every two seconds. Only the full campaign, which has the machine for itself,
+	// holds to them.
+	healthyFloor = time.Second
+	killedFloor  = 45 * time.Second
+)
+
+// Three daemons tell of faults, and of their ends, receivers that take them, are slow, fail, are busy, cut connections, send elsewhere,
+// talk without end, have a certificate that is out of date, or are not there; and every two seconds one of the daemons is killed.
+// Everyone who takes anything in the end has everything, in order, and what nobody took is on the dead lists.
+func TestCampaign_Hooks(t *testing.T) {
+	faults, began := campaign.Count(t, "hooks", 300, 10_000), time.Now()
+	seed := campaign.Seed(t, "hooks")
+	a := newAlarm(t, seed)
+	result := campaign.Result{Campaign: "hooks", Seed: seed}
+	a.publish(0, faults/5, 25)
+	a.settle()
+	border := a.published
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.publish(faults/5, faults, 25+faults/500)
+	}()
+	kills, leases := a.kill(done)
+	a.settle()
+	model := a.verify(&result)
+	healthy, killed := a.delays(model, border)
+	for _, l := range a.listeners {
+		result.Faults += l.spoilt
+	}
+	if result.Faults += kills; kills == 0 || leases == 0 || result.Operations < 2*faults*9/10 {
+		t.Errorf("too little was tried: %d kills of daemons that sent to %d hooks, %d events told", kills, leases, result.Operations)
+	}
+	result.Seconds = time.Since(began).Seconds()
+	result.Note = fmt.Sprintf("%d kills, of daemons that sent to %d hooks; to a healthy receiver p50 %v p99 %v, while daemons are killed p50 %v p99 %v; one message came %d times at most",
+		kills, leases, percentile(healthy, 50), percentile(healthy, 99), percentile(killed, 50), percentile(killed, 99), a.most)
+	if os.Getenv("CAMPAIGN") == "full" && (percentile(healthy, 99) > healthyFloor || percentile(killed, 99) > killedFloor) {
+		t.Errorf("it takes too long: %s", result.Note)
+	}
+	result.Report(t)
+}
+
+// alarm is a nats-server, daemons that tell of faults, and who listens to them.
+type alarm struct {
+	testing.TB
+	random    *rand.Rand
+	listeners []*listener
+	replicas  []*campaign.Daemon
+	processes []*campaign.Process
+	env       []string
+	js        jetstream.JetStream
+	url       string
+
+	published uint64 // sequence of the last event
+	sent      map[uint64]time.Time
+	most      int // requests of one message
+}
+
+func newAlarm(t *testing.T, seed uint64) *alarm {
+	t.Helper()
+	a := &alarm{TB: t, random: rand.New(rand.NewPCG(seed, 0)), sent: map[uint64]time.Time{}}
+	a.serveNATS()
+	var trust string
+	a.listeners, trust = newListeners(t)
+	var entries []string
+	for _, l := range a.listeners {
+		entries = append(entries, l.entry())
+	}
+	a.env = []string{trust, "FAULTD_HOOK_RETRIES=" + hookRetries}
+	file, binary := writeHooks(t, t.TempDir(), entries...), campaign.BuildBinary(t)
+	for range hookReplicas {
+		a.replicas = append(a.replicas, &campaign.Daemon{Binary: binary, Dir: t.TempDir(), HTTP: campaign.FreeAddr(t), Env: a.env,
+			Args: []string{"--nats-url", a.url, "--hooks", file}})
+	}
+	t.Cleanup(a.end)
+	for _, d := range a.replicas {
+		a.processes = append(a.processes, d.Start(t))
+	}
+	for _, p := range a.processes {
+		if err := p.AwaitReady(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "every hook reads the stream of faults", func(ctx context.Context) bool {
+		return !slices.ContainsFunc(a.listeners, func(l *listener) bool {
+			_, err := a.js.Consumer(ctx, "FAULTS", "hook-"+l.name)
+			return err != nil
+		})
+	})
+	return a
+}
+
+func (a *alarm) end() {
+	for _, p := range a.processes {
+		p.Kill()
+	}
+	if a.Failed() {
+		for i, p := range a.processes {
+			a.Logf("the log of daemon %d ends:\n%s", i, p.Log())
+		}
+	}
+}
+
+// serveNATS starts a nats-server with both streams.
+func (a *alarm) serveNATS() {
+	a.Helper()
+	dir, address := a.TempDir(), campaign.FreeAddr(a)
+	a.url = "nats://" + address
+	conf := writeFile(a, filepath.Join(dir, "nats.conf"), fmt.Sprintf("listen: %q\nlogfile: %q\njetstream: {store_dir: %q, max_file_store: 8GB}\n",
+		address, filepath.Join(dir, "nats.log"), dir))
+	server := exec.Command(buildServer(a), conf)
+	if err := server.Start(); err != nil {
+		a.Fatal(err)
+	}
+	a.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	})
+	conn, err := nats.Connect(a.url, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	if err != nil {
+		a.Fatal(err)
+	}
+	a.Cleanup(conn.Close)
+	if a.js, err = jetstream.New(conn); err != nil {
+		a.Fatal(err)
+	}
+	for _, cfg := range []jetstream.StreamConfig{
+		{Name: "JOBS", Subjects: consumer.Subjects, AllowAtomicPublish: true, AllowDirect: true, MaxBytes: 512 << 20},
+		{Name: "FAULTS", Subjects: []string{"faults.>"}, AllowAtomicPublish: true, AllowDirect: true, MaxBytes: 512 << 20},
+	} {
+		until(a, "stream "+cfg.Name+" is made", func(ctx context.Context) bool {
+			_, err := a.js.CreateStream(ctx, cfg)
+			return err == nil
+		})
+	}
+}
+
+// publish publishes the failures from the nth to before the last, so many a second, and the success of each resource some time after
+// its failure.
+func (a *alarm) publish(n, last, perSecond int) {
+	a.Helper()
+	const behind = 20
+	futures := make(map[jetstream.PubAckFuture]time.Time)
+	send := func(n int, failed bool) {
+		subject, data := faultOf(n, failed)
+		at := time.Now()
+		ack, err := a.js.PublishMsgAsync(&nats.Msg{Subject: subject, Data: data})
+		if err != nil {
+			a.Errorf("publishing: %v", err)
+			return
+		}
+		futures[ack] = at
+	}
+	for begun, i := time.Now(), n; i < last; i++ {
+		time.Sleep(time.Until(begun.Add(time.Duration(i-n) * time.Second / time.Duration(perSecond))))
+		send(i, true)
+		if i >= behind {
+			send(i-behind, false)
+		}
+	}
+	for ack, at := range futures {
+		select {
+		case got := <-ack.Ok():
+			a.sent[got.Sequence], a.published = at, max(a.published, got.Sequence)
+		case err := <-ack.Err():
+			a.Errorf("publishing: %v", err)
+		case <-time.After(30 * time.Second):
+			a.Error("an event is not acknowledged")
+		}
+	}
+}
+
+// faultOf is the event of the nth job that fails, or of the one that ends that fault. A server fails again and again.
+func faultOf(n int, failed bool) (subject string, data []byte) {
+	phase, fault, id := "succeeded", any(nil), fmt.Sprint("s-", n%75)
+	if failed {
+		phase, fault = "failed", map[string]any{"code": []int{404, 500, 503}[n%3], "message": fmt.Sprintf("host %d has failed", n%5)}
+	}
+	event := map[string]any{"specversion": "1.0", "type": "io.faultd.v1.job." + phase, "source": "campaign", "id": fmt.Sprint(n, phase),
+		"time": time.Now().UTC().Format(time.RFC3339Nano), "data": map[string]any{"job": map[string]any{"id": fmt.Sprint(n, phase), "action": "rebuild"},
+			"resource": map[string]any{"kind": "server", "id": id, "tenant_id": "t-1"}}}
+	if failed {
+		event["data"].(map[string]any)["fault"] = fault
+	}
+	data, err := json.Marshal(event)
+	if err != nil {
+		panic(err) // nothing in it cannot be JSON
+	}
+	return "jobs.t-1.server." + id + "." + phase, data
+}
+
+// kill kills a daemon every two seconds, and starts it again, until that is done. It returns how often it did, and to how
+// many hooks those that were killed sent at that moment.
+func (a *alarm) kill(done <-chan struct{}) (kills, leases int) {
+	a.Helper()
+	every := time.NewTicker(2 * time.Second)
+	defer every.Stop()
+	for {
+		select {
+		case <-done:
+			return kills, leases
+		case <-every.C:
+		}
+		i := a.random.IntN(len(a.replicas))
+		active := 0
+		for _, h := range a.hooks(i) {
+			if h.State == "active" {
+				active++
+			}
+		}
+		if !a.processes[i].Kill() {
+			a.Errorf("daemon %d had ended; its log:\n%s", i, a.processes[i].Log())
+		}
+		kills, leases = kills+1, leases+active
+		a.processes[i] = a.replicas[i].Start(a)
+	}
+}
+
+// hooks are those that a daemon shows; none where it does not answer.
+func (a *alarm) hooks(i int) []hook {
+	var page struct{ Hooks []hook }
+	code, body, err := a.processes[i].Get("/v1/hooks")
+	if err != nil || code != http.StatusOK || json.Unmarshal(body, &page) != nil {
+		return nil
+	}
+	return page.Hooks
+}
+
+// settle waits until nothing is to be delivered any more, as long as anything is.
+func (a *alarm) settle() {
+	a.Helper()
+	for had, patience := -1, time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		owed, progress, story := a.owed()
+		if !owed {
+			return
+		}
+		if progress > had {
+			had, patience = progress, time.Now().Add(time.Minute)
+		}
+		if time.Now().After(patience) {
+			a.Errorf("nothing is delivered any more, and this is left:\n%s", story)
+			return
+		}
+	}
+}
+
+// owed tells whether something is left to be delivered, how much was, and what each hook has to do.
+func (a *alarm) owed() (owed bool, progress int, story string) {
+	hooks := a.hooks(0)
+	stream, err := a.js.Stream(a.Context(), "FAULTS")
+	if err != nil || len(hooks) != len(a.listeners) || a.replicasBehind() {
+		return true, 0, fmt.Sprintf("hooks %v, FAULTS %v", hooks, err)
+	}
+	told := int(stream.CachedInfo().State.Msgs)
+	for i, l := range a.listeners {
+		h, events := hooks[i], l.events()
+		if events+int(h.Dead) < told || h.Retrying > 0 || h.Pending > 0 {
+			owed = true
+			story += fmt.Sprintf("%s: %d of %d events taken; %+v\n", l.name, events, told, h)
+		}
+		progress += events + int(h.Dead)
+		for _, heard := range l.copy() {
+			progress += heard.requests
+		}
+	}
+	return owed, progress, story
+}
+
+// replicasBehind tells whether not even the fastest daemon has applied all events.
+func (a *alarm) replicasBehind() bool {
+	for _, p := range a.processes {
+		var position struct{ Sequence uint64 }
+		code, body, err := p.Get("/v1/position")
+		if err == nil && code == http.StatusOK && json.Unmarshal(body, &position) == nil && position.Sequence >= a.published {
+			return false
+		}
+	}
+	return true
+}
+
+// verify compares what was received, and what was given up, with what the log has to have told.
+func (a *alarm) verify(result *campaign.Result) *campaign.Model {
+	a.Helper()
+	model := campaign.ReadModel(a, a.url, "JOBS")
+	model.CheckFaults(a, a.url)
+	result.Operations = len(model.Tellings)
+	for _, l := range a.listeners {
+		if err := l.check(model.Tellings, a.dead(l.name), result); err != nil {
+			a.Errorf("%s: %v", l.name, err)
+		}
+		for _, h := range l.copy() {
+			a.most = max(a.most, h.requests)
+		}
+	}
+	result.Lost += model.Lost
+	result.Twice += model.Twice
+	return model
+}
+
+// dead is a hook's dead list, by the messages' ids.
+func (a *alarm) dead(name string) map[string]deadMessage {
+	a.Helper()
+	all := map[string]deadMessage{}
+	for path := "/v1/hooks/" + name + "/dead?limit=1000"; path != ""; {
+		var page struct {
+			Dead  []deadMessage
+			Links []link
+		}
+		code, body, err := a.processes[0].Get(path)
+		if err != nil || code != http.StatusOK || json.Unmarshal(body, &page) != nil {
+			a.Fatalf("GET %s: %d %v %.300s", path, code, err, body)
+		}
+		for _, m := range page.Dead {
+			all[m.ID] = m
+		}
+		path = strings.TrimPrefix(next(page.Links), "http://"+a.replicas[0].HTTP)
+	}
+	return all
+}
+
+// delays are how long the events up to a sequence, and those behind it, took from being published to each healthy listener, sorted.
+func (a *alarm) delays(model *campaign.Model, border uint64) (before, behind []time.Duration) {
+	for _, l := range a.listeners {
+		if !l.healthy() {
+			continue
+		}
+		heard := l.copy()
+		for i := range model.Tellings {
+			t := &model.Tellings[i]
+			h, took := heard[campaign.TellingID(t)], time.Duration(0)
+			if h.took == 0 {
+				continue // which was told already
+			}
+			if took = h.at.Sub(a.sent[t.Sequence]); t.Sequence <= border {
+				before = append(before, took)
+			} else {
+				behind = append(behind, took)
+			}
+		}
+	}
+	slices.Sort(before)
+	slices.Sort(behind)
+	return before, behind
+}
+
+// percentile is the least of sorted times that so many of a hundred are not above.
+func percentile(sorted []time.Duration, of int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[(len(sorted)*of-1)/100].Round(time.Millisecond)
+}
+
+// check compares what a listener has had, and its hook's dead list, with what was told.
+func (l *listener) check(tellings []sm.Telling, dead map[string]deadMessage, result *campaign.Result) error {
+	var wrong []string
+	problem := func(count *int, format string, args ...any) {
+		*count++
+		if len(wrong) < 5 {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	heard, known := l.copy(), map[string]bool{}
+	before := map[sm.Key]string{}
+	for i := range tellings {
+		t := &tellings[i]
+		id := campaign.TellingID(t)
+		known[id] = true
+		h, given := heard[id], dead[id]
+		switch {
+		case l.grouped():
+		case l.takes() && h.took == 0:
+			problem(&result.Lost, "message %s of %v was not taken, but asked %d times", id, t.Resource.Key, h.requests)
+		case l.takes() && before[t.Resource.Key] != "" && heard[before[t.Resource.Key]].took > h.asked:
+			problem(&result.Lost, "message %s of %v came before what was told before it was taken", id, t.Resource.Key)
+		case !l.takes() && (given.Attempts != 1+len(strings.Split(hookRetries, ",")) || !strings.Contains(given.Error, l.says)):
+			problem(&result.Lost, "message %s of %v is not on the dead list as it should: %+v", id, t.Resource.Key, given)
+		}
+		before[t.Resource.Key] = id
+	}
+	events := 0
+	for id, h := range heard {
+		if !known[id] && !l.grouped() {
+			problem(&result.Twice, "message %s is none that was told", id)
+		}
+		if atMost := hookReplicas + len(strings.Split(hookRetries, ",")); h.requests-1 > atMost {
+			problem(&result.Twice, "message %s came %d times again, more than %d", id, h.requests-1, atMost)
+		}
+		events += h.count
+	}
+	for id := range dead {
+		if l.takes() || !known[id] {
+			problem(&result.Lost, "message %s is on the dead list", id)
+		}
+	}
+	if l.grouped() && events != len(tellings) {
+		problem(&result.Lost, "the messages are of %d events, not %d", events, len(tellings))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, text := range l.odd {
+		problem(&result.Twice, "%s", text)
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%s", strings.Join(wrong, "\n"))
+	}
+	return nil
+}
