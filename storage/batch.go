@@ -52,6 +52,7 @@ type touched struct {
 	was                       hot
 	wasHot, wasCold, wasOlder []byte
 
+	is          hot              // what is written of it, as far as it is known
 	total       uint64           // transitions ever
 	group       string           // fingerprint of the group that it is counted in, empty if none
 	oldest      sm.Time          // stream time under which it stands in the ages, 0 if it does not

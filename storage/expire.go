@@ -107,10 +107,12 @@ func (b *batch) remove(t *touched) error {
 		return err
 	}
 	gone := t.resource.Key
-	t.resource = sm.Resource{Key: gone}
+	t.resource, t.is = sm.Resource{Key: gone}, hot{}
 	b.countValues(t)
-	if err := b.index(t, hot{}); err != nil {
-		return err
+	for _, leave := range []func(*touched) error{b.listForAll, b.listForTenant, b.index} {
+		if err := leave(t); err != nil {
+			return err
+		}
 	}
 	delete(b.open, gone)
 	delete(b.born, t.number)

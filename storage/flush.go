@@ -15,14 +15,17 @@ const maxHistory = 100
 // maxRejections is how many rejected messages are kept.
 const maxRejections = 10_000
 
-// flush writes what the batch changed.
+// flush writes what the batch changed: one table after the other, so that what is looked at in a table stays close to the
+// processor until the table is done.
 func (b *batch) flush(to sm.Position) error {
-	for _, t := range b.order {
-		if t.number == 0 {
-			continue
-		}
-		if err := b.write(t); err != nil {
-			return err
+	for _, write := range []func(*touched) error{b.writeHot, b.writeCold, b.writeJobs, b.listForAll, b.listForTenant, b.index} {
+		for _, t := range b.order {
+			if t.number == 0 {
+				continue
+			}
+			if err := write(t); err != nil {
+				return err
+			}
 		}
 	}
 	for _, write := range []func() error{b.writeCounts, b.writeGroups, b.writeValues} {
@@ -39,35 +42,37 @@ func (b *batch) flush(to sm.Position) error {
 	return b.writeMeta(to)
 }
 
-func (b *batch) write(t *touched) error {
+// writeHot writes what changes often of a resource.
+func (b *batch) writeHot(t *touched) error {
 	r := &t.resource
 	pending, was := r.Pending(), t.before.Pending()
 	b.pending = append(b.pending, news(pending, was)...)
 	b.ended = append(b.ended, news(was, pending)...)
-	is := hot{status: r.Status, sequence: r.Sequence, updated: r.Updated, fault: refOf(r.Fault), transitions: t.total,
+	t.is = hot{status: r.Status, sequence: r.Sequence, updated: r.Updated, fault: refOf(r.Fault), transitions: t.total,
 		oldest: t.oldest, group: t.group, unfinished: len(pending) > 0, jobs: len(r.Jobs)}
-	key, older := numberKey(t.number), encodeOlder(r)
-	long := is.transitions > maxHistory && (t.aged || len(t.transitions) > 0 || !bytes.Equal(older, t.wasOlder) ||
-		!maps.Equal(usedFaults(r), usedFaults(&t.before))) // a job lets go of a fault without a transition, too
-	if err := b.replace(b.hot, key, encodeHot(is, &r.Jobs[len(r.Jobs)-1]), t.wasHot); err != nil {
-		return err
-	}
-	if err := b.replace(b.cold, key, encodeCold(r), t.wasCold); err != nil {
-		return err
-	}
-	if err := b.replace(b.jobs, key, older, t.wasOlder); err != nil {
-		return err
-	}
-	if err := b.writeHistory(t); err != nil {
-		return err
-	}
-	if long {
-		if _, err := b.cut(t, 0); err != nil {
-			return err
-		}
-	}
+	return b.replace(b.hot, numberKey(t.number), encodeHot(t.is, &r.Jobs[len(r.Jobs)-1]), t.wasHot)
+}
+
+// writeCold writes what seldom changes, and counts the values in it.
+func (b *batch) writeCold(t *touched) error {
 	b.countValues(t)
-	return b.index(t, is)
+	return b.replace(b.cold, numberKey(t.number), encodeCold(&t.resource), t.wasCold)
+}
+
+// writeJobs writes the jobs but for the newest one, and the history.
+func (b *batch) writeJobs(t *touched) error {
+	r := &t.resource
+	older := encodeOlder(r)
+	long := t.is.transitions > maxHistory && (t.aged || len(t.transitions) > 0 || !bytes.Equal(older, t.wasOlder) ||
+		!maps.Equal(usedFaults(r), usedFaults(&t.before))) // a job lets go of a fault without a transition, too
+	if err := b.replace(b.jobs, numberKey(t.number), older, t.wasOlder); err != nil {
+		return err
+	}
+	if err := b.writeHistory(t); err != nil || !long {
+		return err
+	}
+	_, err := b.cut(t, 0)
+	return err
 }
 
 // news are the pending jobs that were not pending in this way before.
@@ -171,25 +176,27 @@ func usedFaults(r *sm.Resource) map[faultRef]bool {
 	return used
 }
 
-// index moves the resource in the indexes, each only if what it goes by has changed.
-func (b *batch) index(t *touched, is hot) error {
+// The resource moves in each index only if what that goes by has changed.
+
+func (b *batch) listForAll(t *touched) error    { return b.list(t, 0) }
+func (b *batch) listForTenant(t *touched) error { return b.list(t, t.tenant) }
+
+// index moves the resource in the indexes, but for the lists.
+func (b *batch) index(t *touched) error {
 	for _, tenant := range [2]uint32{0, t.tenant} {
-		if err := b.list(t, tenant, is.status); err != nil {
-			return err
-		}
-		if err := b.indexError(t, tenant, is); err != nil {
+		if err := b.indexError(t, tenant); err != nil {
 			return err
 		}
 	}
-	if err := mark(b.unfinished, numberKey(t.number), t.was.unfinished, is.unfinished); err != nil {
+	if err := mark(b.unfinished, numberKey(t.number), t.was.unfinished, t.is.unfinished); err != nil {
 		return err
 	}
 	return b.relate(t)
 }
 
 // list moves the resource from one list to another and counts it there. Status 0 is no list.
-func (b *batch) list(t *touched, tenant uint32, is sm.Status) error {
-	was, kind := t.was.status, t.resource.Kind
+func (b *batch) list(t *touched, tenant uint32) error {
+	was, is, kind := t.was.status, t.is.status, t.resource.Kind
 	if is == was {
 		return nil
 	}
@@ -218,8 +225,8 @@ func mark(index table, key []byte, was, is bool) error {
 	}
 }
 
-func (b *batch) indexError(t *touched, tenant uint32, is hot) error {
-	was, now := inError(t.was), inError(is)
+func (b *batch) indexError(t *touched, tenant uint32) error {
+	was, now := inError(t.was), inError(t.is)
 	if was == now {
 		return nil
 	}
