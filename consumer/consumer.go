@@ -46,7 +46,7 @@ type Config struct {
 	MaxAge   time.Duration // of the stream, where it is made; 0: [DefaultMaxAge]; below 0: for ever
 	MaxBytes int64         // of the stream, where it is made; 0: [DefaultMaxBytes]; below 0: without limit
 
-	BatchEvents int           // how many messages a commit may hold; 0: 20,000
+	BatchEvents int           // how many messages a commit may hold; 0: 16,000
 	BatchBytes  int           // how many bytes of messages, though one message always fits; 0: 32 MiB
 	Linger      time.Duration // how long a commit waits for more while more than BatchEvents wait in the stream; 0: 10 ms
 	CheckEvery  time.Duration // between two comparisons of stream and position; 0: 5 s
@@ -82,7 +82,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.MaxAge = max(cmp.Or(cfg.MaxAge, DefaultMaxAge), 0)
 	cfg.MaxBytes = max(cmp.Or(cfg.MaxBytes, DefaultMaxBytes), -1)
 	cfg.FaultsMaxBytes = max(cmp.Or(cfg.FaultsMaxBytes, DefaultFaultsMaxBytes), -1)
-	cfg.BatchEvents = cmp.Or(cfg.BatchEvents, 20_000)
+	cfg.BatchEvents = cmp.Or(cfg.BatchEvents, 16_000)
 	cfg.BatchBytes = cmp.Or(cfg.BatchBytes, 32<<20)
 	cfg.Linger = cmp.Or(cfg.Linger, 10*time.Millisecond)
 	cfg.CheckEvery = cmp.Or(cfg.CheckEvery, 5*time.Second)

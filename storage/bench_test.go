@@ -44,7 +44,7 @@ func buildStep(sequence, r, step int) sm.Event {
 	return e
 }
 
-// BenchmarkApply folds batches of 20,000 events into a new store and commits them, and tells what each of the two costs
+// BenchmarkApply folds batches of 16,000 events into a new store and commits them, and tells what each of the two costs
 // an event: nanoseconds, allocations, bytes.
 func BenchmarkApply(b *testing.B) {
 	log := jobs(20_000)
@@ -55,7 +55,7 @@ func BenchmarkApply(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for batch := range slices.Chunk(log, 20_000) {
+		for batch := range slices.Chunk(log, 16_000) {
 			apply(b, db, batch)
 		}
 		_ = db.Close()

@@ -9,8 +9,8 @@ const (
 	// defaultMemory is the limit that holds if nobody says another, neither here nor in GOMEMLIMIT.
 	defaultMemory = size(1 << 30)
 	// garbageShare is how much garbage may gather, in percent of what lives, before it is collected, if GOGC does not say.
-	// Twice Go's own: reading a backlog costs a sixth less of the processor, and what lives is small.
-	garbageShare = 200
+	// More than Go's own 100: reading a backlog costs a seventh less of the processor, and stays under 300 MiB.
+	garbageShare = 175
 	// leastMemory is less than the daemon can do with: it would collect garbage all the time.
 	leastMemory = size(64 << 20)
 )

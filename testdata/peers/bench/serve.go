@@ -47,7 +47,7 @@ type usage struct {
 // same garbage collector and the same load, is a handler of constant bytes.
 func serve(ctx context.Context, c serveConfig) (any, error) {
 	debug.SetMemoryLimit(1 << 30) // as the daemon has it, like the next
-	debug.SetGCPercent(200)
+	debug.SetGCPercent(175)
 	store, err := storage.Open(storage.Options{Path: c.Path, Retention: retention, MinFree: 256 << 20})
 	if err != nil {
 		return nil, err
