@@ -42,9 +42,8 @@ type Config struct {
 	// Store says what stays in ERROR, for Alertmanager and for what is told again. Nil: neither is done.
 	Store Store
 	// Current tells whether the store has caught up with the job stream; what it holds is told only then. Nil: always.
-	Current     func() bool
-	Render      func(*statemachine.Resource) []byte // how a resource stands in an event, a JSON object; required with a store, like the next
-	RenderFault func(*statemachine.Fault) []byte    // how a fault does
+	Current func() bool
+	Render  func(*statemachine.Resource) []byte // how a resource stands in an event, a JSON object; required with a store
 
 	// Replica names this process in the leases. No two processes of one name may run at a time; one that is started under the name
 	// of one that has ended takes over its leases at once, and not after ten seconds. Empty: host, process id and a random part.

@@ -1,6 +1,9 @@
 package alert
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // chain keeps a resource's events in order: none goes on while an earlier one is under way, but into a group that holds all of
 // those.
@@ -32,19 +35,22 @@ func (d *desk) forget(key string) {
 	}
 }
 
-// admit puts an event behind those of its resource.
-func (d *desk) admit(it *item) {
-	if !it.reminder {
-		it.flapping = d.flapping.note(&it.ev, it.stored)
+// admit puts events behind those of their resources. Whether one healed by itself can be seen only once all of them are there.
+func (d *desk) admit(items ...*item) {
+	for _, it := range items {
+		if !it.reminder {
+			it.flapping = d.flapping.note(&it.ev, it.stored)
+		}
+		c := d.chain(it.ev.Key())
+		if it.reminder && !c.empty() {
+			continue // what is under way tells more
+		}
+		c.waiting = append(c.waiting, it)
+		d.outdate(c)
 	}
-	key := it.ev.Key()
-	c := d.chain(key)
-	if it.reminder && !c.empty() {
-		return // what is under way tells more
+	for _, it := range items {
+		d.drain(it.ev.Key())
 	}
-	c.waiting = append(c.waiting, it)
-	d.outdate(c)
-	d.drain(key)
 }
 
 // drain lets the events of a resource go on that can.
@@ -67,7 +73,7 @@ func (d *desk) pass(c *chain, it *item) bool {
 		d.acknowledge(it)
 	case len(c.held) > 0:
 		c.held = append(c.held, it)
-	case d.tooEarly(it):
+	case d.tooEarly(c, it):
 		c.held = []*item{it}
 		d.at(it.stored.Add(d.hook.MinErrorFor), func() { d.release(it.ev.Key()) })
 	case len(d.hook.GroupBy) == 0:
@@ -83,10 +89,14 @@ func (d *desk) pass(c *chain, it *item) bool {
 	return true
 }
 
-// tooEarly tells whether a resource has not been in ERROR for long enough to be told of.
-func (d *desk) tooEarly(it *item) bool {
-	return d.hook.MinErrorFor > 0 && it.ev.Raised && !it.reminder && it.ev.Previous != "ERROR" &&
-		time.Since(it.stored) < d.hook.MinErrorFor
+// tooEarly tells whether a resource has not been in ERROR for long enough to be told of, or is known to leave it before that.
+func (d *desk) tooEarly(c *chain, it *item) bool {
+	least := d.hook.MinErrorFor
+	if least == 0 || !it.ev.Raised || it.reminder || it.ev.Previous == "ERROR" {
+		return false
+	}
+	healed := slices.ContainsFunc(c.waiting, func(other *item) bool { return !other.ev.Raised && other.stored.Sub(it.stored) < least })
+	return healed || time.Since(it.stored) < least
 }
 
 // release lets what was held back of a resource go on.

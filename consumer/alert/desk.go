@@ -144,9 +144,13 @@ func (d *desk) take(h handout) {
 	if h.disorder && !d.behind {
 		d.behind, d.since = true, time.Now()
 	}
+	var fresh []*item
 	for _, it := range h.items {
-		d.receive(it)
+		if d.receive(it) {
+			fresh = append(fresh, it)
+		}
 	}
+	d.admit(fresh...)
 	if d.behind && h.waiting >= 0 {
 		d.order(h.waiting)
 	}
@@ -159,25 +163,24 @@ func (d *desk) moved(stream int64) {
 	clear(d.settled)
 }
 
-// receive puts an event on the desk, unless it is there.
-func (d *desk) receive(it *item) {
+// receive puts an event on the desk, unless it is there, and tells whether it may go on.
+func (d *desk) receive(it *item) bool {
 	if d.items[it.seq] != nil {
-		return // the server takes the answer to any time that it was handed out
+		return false // the server takes the answer to any time that it was handed out
 	}
 	if it.bad {
 		d.w.a.metrics.count(d.hook.Name, unreadable, 1)
 	}
 	if it.bad || d.settled[it.seq] {
 		_ = it.msg.Ack()
-		return
+		return false
 	}
 	d.items[it.seq] = it
 	d.bytes += len(it.ev.Body)
 	if d.behind {
 		d.late = append(d.late, it)
-		return
 	}
-	d.admit(it)
+	return !d.behind
 }
 
 // order goes on once the desk has all that was handed out and not acknowledged: whatever comes later is newer. Should the server
@@ -200,9 +203,7 @@ func (d *desk) order(waiting int) {
 	late := d.late
 	d.late = nil
 	slices.SortFunc(late, func(a, b *item) int { return a.seq.compare(b.seq) })
-	for _, it := range late {
-		d.admit(it)
-	}
+	d.admit(late...)
 }
 
 func (a seqID) compare(b seqID) int {

@@ -68,7 +68,7 @@
 //
 // # What is not told as it comes
 //
-// min_error_for holds an event back until the resource has been in ERROR for that long by the time at which the stream took it;
+// min_error_for holds an event back until the resource has been in ERROR for that long, by the times at which the stream took them;
 // what has left ERROR by then is counted and not sent. renotify_after tells again by what the store holds, at whole multiples of that
 // time since the fault; a reminder is not repeated over a change of replicas. Four entries into ERROR within ten minutes are
 // flapping, which the messages say; nothing is held back for that. That is remembered by the process alone.

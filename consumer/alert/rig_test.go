@@ -84,6 +84,7 @@ func (r *rig) restart() {
 	r.nats.Shutdown()
 	r.nats.WaitForShutdown()
 	r.start()
+	r.eventually("connected again", func() bool { _, err := r.js.Stream(r.Context(), faultsStream); return err == nil })
 }
 
 func (r *rig) makeFaults() {
@@ -331,4 +332,21 @@ func (r *rig) settled(name string) {
 		c, err := r.js.Consumer(r.Context(), faultsStream, durable(name))
 		return err == nil && c.CachedInfo().NumAckPending == 0 && c.CachedInfo().NumPending == 0
 	})
+}
+
+// keys are those of the bucket that match a pattern.
+func (r *rig) keys(pattern string) (all []string) {
+	r.Helper()
+	kv, err := r.js.KeyValue(r.Context(), Bucket)
+	if err != nil {
+		r.Fatal(err)
+	}
+	list, err := kv.ListKeysFiltered(r.Context(), pattern)
+	if err != nil {
+		r.Fatal(err)
+	}
+	for key := range list.Keys() {
+		all = append(all, key)
+	}
+	return all
 }
