@@ -35,14 +35,18 @@ func loadHooks(file string) (*alerts, error) {
 }
 
 // open makes what sends to the hooks; nil: there is no file. It reads what the consumer tells.
-func (a *alerts) open(cfg consumer.Config, store alert.Store, source *consumer.Consumer) *alert.Alerter {
+func (a *alerts) open(cfg consumer.Config, dataDir string, store alert.Store, source *consumer.Consumer) *alert.Alerter {
 	if a.file == "" {
 		return nil
 	}
 	logHooks(cfg.Logger, a.hooks)
-	return alert.New(alert.Config{URL: cfg.URL, Credentials: cfg.Credentials, Hooks: a.hooks, Store: store,
+	replica, err := replicaName(dataDir)
+	if err != nil {
+		cfg.Logger.Warn().Err(err).Msg("what this daemon sends is another's, or its own again, only ten seconds after it ends without a word")
+	}
+	return alert.New(alert.Config{URL: cfg.URL, Credentials: cfg.Credentials, Hooks: a.hooks, Store: store, Replica: replica,
 		Current: func() bool { return source.Status().State == consumer.Ready },
-		Render:  cfg.Render, RenderFault: cfg.RenderFault, Version: versionText(),
+		Render:  cfg.Render, Version: versionText(),
 		Logger: cfg.Logger, Registerer: cfg.Registerer, Step: cfg.Step})
 }
 

@@ -130,7 +130,7 @@ func newDaemon(s *settings, store *storage.DB, cfg consumer.Config, listener net
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), lines)
 	cfg.Registerer = registry
 	d := &daemon{log: cfg.Logger, source: consumer.New(cfg), listener: listener, streams: make(chan struct{})}
-	d.alerter = alerts.open(cfg, store, d.source)
+	d.alerter = alerts.open(cfg, s.dataDir, store, d.source)
 	handler := api.New(api.Config{Store: store, Health: d.health, Logger: cfg.Logger, Registry: registry, Done: d.streams,
 		Tokens: access.tokens, Limits: access.limits,
 		Retention: s.retention, Machine: statemachine.Version, Spool: s.dataDir, Hooks: hooksOf(d.alerter)})
