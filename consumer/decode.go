@@ -28,11 +28,11 @@ const (
 
 // Decode turns a message into an entry: an event, or the reason why it is none. The entry shares its raw bytes
 // with the message, its event does not. It is safe for concurrent use.
-func Decode(m Message) statemachine.Entry { return decodeWith(m, nil) }
+func Decode(m Message) statemachine.Entry { return decodeWith(&m, nil) }
 
-func decodeWith(m Message, with *decoder) statemachine.Entry {
+func decodeWith(m *Message, with *decoder) statemachine.Entry {
 	e := statemachine.Entry{Subject: m.Subject, Raw: m.Data}
-	if bad := decodeInto(&e, &m, with); bad != nil {
+	if bad := decodeInto(&e, m, with); bad != nil {
 		e = statemachine.Entry{Subject: m.Subject, Raw: m.Data, Reason: bad.reason, Detail: bad.detail}
 	}
 	if e.After != 0 {

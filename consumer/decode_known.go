@@ -39,7 +39,7 @@ type knownText struct {
 
 func newDecoder() *decoder { return &decoder{young: map[string]*known{}} }
 
-func (d *decoder) decode(m Message) statemachine.Entry { return decodeWith(m, d) }
+func (d *decoder) decode(m *Message) statemachine.Entry { return decodeWith(m, d) }
 
 // of is what is known of the resource of a subject, and the phase that the subject ends with; false for a subject that
 // is none.

@@ -16,7 +16,7 @@ func TestDecoder_GivesWhatDecodeGives(t *testing.T) {
 		for range rapid.IntRange(2, 12).Draw(t, "messages") {
 			m := drawMessage(t)
 			want := Decode(m)
-			if got := d.decode(m); !reflect.DeepEqual(got, want) {
+			if got := d.decode(&m); !reflect.DeepEqual(got, want) {
 				t.Fatalf("%s %s: %+v, not %+v", m.Subject, m.Data, got, want)
 			}
 		}
@@ -51,7 +51,7 @@ func TestDecoder_Forgets(t *testing.T) {
 	d := newDecoder()
 	decode := func(n int) {
 		id := fmt.Sprint("s-", n)
-		d.decode(Message{Subject: "jobs.t.server." + id + ".started", Data: fmt.Appendf(nil, `{"specversion":"1.0","type":"io.faultd.v1.job.started","source":"test",`+
+		d.decode(&Message{Subject: "jobs.t.server." + id + ".started", Data: fmt.Appendf(nil, `{"specversion":"1.0","type":"io.faultd.v1.job.started","source":"test",`+
 			`"id":"e","data":{"job":{"id":"j","action":"build"},"resource":{"kind":"server","id":"%s","tenant_id":"t","name":"%s"}}}`, id, strings.Repeat("x", n%(2*maxKnownText)))})
 	}
 	for n := range 5 * maxKnown {

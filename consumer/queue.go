@@ -59,7 +59,7 @@ func newQueue(cfg Config) *queue {
 
 // put appends a message to the batch that grows, with the hole before it if there is one, waiting while the batch is
 // full. It tells whether the queue was open; a message that came too late is not lost, the next session reads it again.
-func (q *queue) put(e statemachine.Entry, m received, hole *statemachine.Gap) bool {
+func (q *queue) put(e *statemachine.Entry, m *received, hole *statemachine.Gap) bool {
 	size := m.size()
 	q.mu.Lock()
 	for q.closed == nil && q.full(size) {
@@ -84,8 +84,8 @@ func (q *queue) put(e statemachine.Entry, m received, hole *statemachine.Gap) bo
 	if n := len(b.entries); n == cap(b.entries) {
 		b.entries = slices.Grow(b.entries, 1+int(min(m.pending, uint64(min(4*n, q.maxEvents-n-1))))) // in few steps to a full batch
 	}
-	b.entries = append(b.entries, e)
-	b.last, b.bytes = m, b.bytes+size
+	b.entries = append(b.entries, *e)
+	b.last, b.bytes = *m, b.bytes+size
 	awaited := len(b.entries) == 1 || q.full(0)
 	q.mu.Unlock()
 	if awaited {

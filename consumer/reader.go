@@ -65,7 +65,8 @@ func (r *reader) handle(msg jetstream.Msg) {
 	r.lag.saw(seq + meta.NumPending)
 	m := received{sequence: seq, pending: meta.NumPending, Message: Message{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(),
 		Sequence: r.base + seq, Base: r.base, StreamTime: statemachine.At(meta.Timestamp)}}
-	if r.queue.put(r.decoder.decode(m.Message), m, hole) {
+	e := r.decoder.decode(&m.Message)
+	if r.queue.put(&e, &m, hole) {
 		r.next = seq + 1
 		r.lag.read(seq)
 	}

@@ -94,7 +94,7 @@ func fill(q *queue, from, to uint64, pending uint64) <-chan bool {
 		defer close(done)
 		for n := from; n < to; n++ {
 			m := received{Message: Message{Sequence: n, Data: make([]byte, 10)}, sequence: n, pending: pending}
-			done <- q.put(statemachine.Entry{Event: statemachine.Event{Sequence: n}}, m, nil)
+			done <- q.put(&statemachine.Entry{Event: statemachine.Event{Sequence: n}}, &m, nil)
 		}
 	}()
 	return done

@@ -37,7 +37,8 @@ func TestQueue_CountsHeaders(t *testing.T) {
 		defer close(done)
 		for n := range uint64(100) {
 			m := received{sequence: n + 1, Message: Message{Subject: "jobs.t.server.s.started", Header: big, Data: []byte("{}"), Sequence: n + 1}}
-			q.put(Decode(m.Message), m, nil)
+			e := Decode(m.Message)
+			q.put(&e, &m, nil)
 		}
 	}()
 	select {

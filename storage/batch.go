@@ -325,7 +325,8 @@ func (b *batch) touchNumber(number uint64) (*touched, error) {
 
 func (b *batch) load(t *touched) error {
 	key := numberKey(t.number)
-	t.wasHot, t.wasCold, t.wasOlder = b.hot.get(key), b.cold.get(key), b.jobs.get(key)
+	t.wasHot, t.wasCold = b.hot.get(key), b.cold.get(key)
+	t.wasOlder = b.older(key, t.wasHot)
 	var err error
 	t.resource, t.was, err = decodeResource(t.wasHot, t.wasCold, t.wasOlder, loader(b.faults, t.number))
 	if err != nil {

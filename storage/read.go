@@ -90,16 +90,21 @@ func (v view) number(key sm.Key) uint64 {
 func (v view) resource(number uint64) (r sm.Resource, h hot, err error) {
 	key := numberKey(number)
 	hotRecord := v.hot.get(key)
-	var older []byte // what forgotten jobs left stands there too: where some are forgotten, many are not
-	d := decoder{b: hotRecord}
-	if decodeHead(&d).jobs > 1 {
-		older = v.jobs.get(key)
-	}
-	r, h, err = decodeResource(hotRecord, v.cold.get(key), older, v.loader(number))
+	r, h, err = decodeResource(hotRecord, v.cold.get(key), v.older(key, hotRecord), v.loader(number))
 	if err != nil {
 		return r, h, fmt.Errorf("resource number %d: %w", number, err)
 	}
 	return r, h, nil
+}
+
+// older is the record of the jobs but for the newest one. What forgotten jobs left stands there too: where some are forgotten, many
+// are not.
+func (s *tables) older(key, hotRecord []byte) []byte {
+	d := decoder{b: hotRecord}
+	if decodeHead(&d).jobs > 1 {
+		return s.jobs.get(key)
+	}
+	return nil
 }
 
 // misplaced notes that an entry of an index leads to a resource that does not agree with its place: what the entry says
