@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"faultd/consumer"
-	sm "faultd/statemachine"
 	"faultd/testdata/campaign"
 )
 
@@ -221,31 +219,57 @@ func faultOf(id string, n, kind int, failed bool) (subject string, data []byte) 
 	return "jobs.t-1.server." + id + "." + phase, data
 }
 
-// kill kills a daemon every two seconds, and starts it again, until that is done. It returns how often it did, and to how
-// many hooks those that were killed sent at that moment.
+// kill kills a daemon every two seconds until that is done, and starts it again at once; of the full campaign's some stay away until
+// another has taken over what they sent. It returns how often it did, and to how many hooks those that were killed sent at that moment.
 func (a *alarm) kill(done <-chan struct{}) (kills, leases int) {
 	a.Helper()
 	every := time.NewTicker(2 * time.Second)
 	defer every.Stop()
+	away, back := -1, 0 // the daemon that stays away, and after which kill it starts again
 	for {
 		select {
 		case <-done:
+			if away >= 0 {
+				a.processes[away] = a.replicas[away].Start(a)
+			}
 			return kills, leases
 		case <-every.C:
 		}
-		i := a.random.IntN(len(a.replicas))
-		active := 0
-		for _, h := range a.hooks(i) {
-			if h.State == "active" {
-				active++
-			}
-		}
+		i, active := a.victim(kills%2 == 0, away)
 		if !a.processes[i].Kill() {
 			a.Errorf("daemon %d had ended; its log:\n%s", i, a.processes[i].Log())
 		}
 		kills, leases = kills+1, leases+active
+		if kills%20 == 11 {
+			away, back = i, kills+8
+			continue
+		}
 		a.processes[i] = a.replicas[i].Start(a)
+		if away >= 0 && kills >= back {
+			a.processes[away] = a.replicas[away].Start(a)
+			away = -1
+		}
 	}
+}
+
+// victim is a daemon that is there, and to how many hooks it sends: the one that sends to most, or any.
+func (a *alarm) victim(most bool, away int) (which, active int) {
+	counts := make([]int, len(a.replicas))
+	for i := range a.replicas {
+		for _, h := range a.hooks(i) {
+			if h.State == "active" {
+				counts[i]++
+			}
+		}
+	}
+	which = a.random.IntN(len(counts))
+	if most {
+		which = slices.Index(counts, slices.Max(counts))
+	}
+	if which == away {
+		which = (which + 1) % len(counts)
+	}
+	return which, counts[which]
 }
 
 // hooks are those that a daemon shows; none where it does not answer.
@@ -308,133 +332,4 @@ func (a *alarm) replicasBehind() bool {
 		}
 	}
 	return true
-}
-
-// verify compares what was received, and what was given up, with what the log has to have told.
-func (a *alarm) verify(result *campaign.Result) *campaign.Model {
-	a.Helper()
-	model := campaign.ReadModel(a, a.url, "JOBS")
-	model.CheckFaults(a, a.url)
-	result.Operations = len(model.Tellings)
-	for _, l := range a.listeners {
-		if err := l.check(model.Tellings, a.dead(l.name), result); err != nil {
-			a.Errorf("%s: %v", l.name, err)
-		}
-		for _, h := range l.copy() {
-			a.most = max(a.most, h.requests)
-		}
-	}
-	result.Lost += model.Lost
-	result.Twice += model.Twice
-	return model
-}
-
-// dead is a hook's dead list, by the messages' ids.
-func (a *alarm) dead(name string) map[string]deadMessage {
-	a.Helper()
-	all := map[string]deadMessage{}
-	for path := "/v1/hooks/" + name + "/dead?limit=1000"; path != ""; {
-		var page struct {
-			Dead  []deadMessage
-			Links []link
-		}
-		code, body, err := a.processes[0].Get(path)
-		if err != nil || code != http.StatusOK || json.Unmarshal(body, &page) != nil {
-			a.Fatalf("GET %s: %d %v %.300s", path, code, err, body)
-		}
-		for _, m := range page.Dead {
-			all[m.ID] = m
-		}
-		path = strings.TrimPrefix(next(page.Links), "http://"+a.replicas[0].HTTP)
-	}
-	return all
-}
-
-// delays are how long the events up to a sequence, and those behind it, took from being published to each healthy listener, sorted.
-func (a *alarm) delays(model *campaign.Model, border uint64) (before, behind []time.Duration) {
-	for _, l := range a.listeners {
-		if !l.healthy() {
-			continue
-		}
-		heard := l.copy()
-		for i := range model.Tellings {
-			t := &model.Tellings[i]
-			h, took := heard[campaign.TellingID(t)], time.Duration(0)
-			if h.took == 0 {
-				continue // which was told already
-			}
-			if took = h.at.Sub(a.sent[t.Sequence]); t.Sequence <= border {
-				before = append(before, took)
-			} else {
-				behind = append(behind, took)
-			}
-		}
-	}
-	slices.Sort(before)
-	slices.Sort(behind)
-	return before, behind
-}
-
-// percentile is the least of sorted times that so many of a hundred are not above.
-func percentile(sorted []time.Duration, of int) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[(len(sorted)*of-1)/100].Round(time.Millisecond)
-}
-
-// check compares what a listener has had, and its hook's dead list, with what was told.
-func (l *listener) check(tellings []sm.Telling, dead map[string]deadMessage, result *campaign.Result) error {
-	var wrong []string
-	problem := func(count *int, format string, args ...any) {
-		*count++
-		if len(wrong) < 5 {
-			wrong = append(wrong, fmt.Sprintf(format, args...))
-		}
-	}
-	heard, known := l.copy(), map[string]bool{}
-	before := map[sm.Key]string{}
-	for i := range tellings {
-		t := &tellings[i]
-		id := campaign.TellingID(t)
-		known[id] = true
-		h, given := heard[id], dead[id]
-		switch {
-		case l.grouped():
-		case l.takes() && h.took == 0:
-			problem(&result.Lost, "message %s of %v was not taken, but asked %d times", id, t.Resource.Key, h.requests)
-		case l.takes() && before[t.Resource.Key] != "" && heard[before[t.Resource.Key]].took > h.asked:
-			problem(&result.Lost, "message %s of %v came before what was told before it was taken", id, t.Resource.Key)
-		case !l.takes() && (given.Attempts != hookAttempts || !strings.Contains(given.Error, l.says)):
-			problem(&result.Lost, "message %s of %v is not on the dead list as it should: %+v", id, t.Resource.Key, given)
-		}
-		before[t.Resource.Key] = id
-	}
-	events := 0
-	for id, h := range heard {
-		if !known[id] && !l.grouped() {
-			problem(&result.Twice, "message %s is none that was told", id)
-		}
-		if atMost := hookReplicas + hookAttempts - 1; h.requests-1 > atMost {
-			problem(&result.Twice, "message %s came %d times again, more than %d", id, h.requests-1, atMost)
-		}
-		events += h.count
-	}
-	for id := range dead {
-		if l.takes() || !known[id] {
-			problem(&result.Lost, "message %s is on the dead list", id)
-		}
-	}
-	if l.grouped() && events != len(tellings) {
-		problem(&result.Lost, "the messages are of %d events, not %d", events, len(tellings))
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, text := range l.odd {
-		problem(&result.Twice, "%s", text)
-	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("%s", strings.Join(wrong, "\n"))
-	}
-	return nil
 }

@@ -45,7 +45,21 @@ func buildAndRun(m *testing.M) int {
 // start runs a daemon that has applied the sample log, and returns its URL.
 func start(t testing.TB) string {
 	t.Helper()
-	serve := exec.Command(binary, "serve", "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0", "--nats-addr", "127.0.0.1:0")
+	d := serve(t)
+	d.publish(t, "../sample.jsonl")
+	return d.HTTP
+}
+
+// served is a daemon that runs until the test ends.
+type served struct {
+	addresses
+	process *os.Process
+}
+
+// serve runs a daemon with an embedded server, and further flags.
+func serve(t testing.TB, flags ...string) *served {
+	t.Helper()
+	serve := exec.Command(binary, append([]string{"serve", "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0", "--nats-addr", "127.0.0.1:0"}, flags...)...)
 	pipe, err := serve.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -61,20 +75,25 @@ func start(t testing.TB) string {
 			t.Errorf("the daemon ended with %v; its log:\n%s", err, &log.all)
 		}
 	})
-	var at addresses
+	d := &served{process: serve.Process}
 	select {
-	case at = <-log.addresses:
+	case d.addresses = <-log.addresses:
 	case <-log.ended:
 		t.Fatal("the daemon ended before it served")
 	}
-	faultd(t, "wait", "--server", at.HTTP) // by then it has made the stream
-	said := faultd(t, "publish", "--nats-url", at.NATS, "../sample.jsonl")
+	faultd(t, "wait", "--server", d.HTTP) // by then it has made the stream
+	return d
+}
+
+// publish publishes a file of events, and waits until the daemon has applied them.
+func (d *served) publish(t testing.TB, path string) {
+	t.Helper()
+	said := faultd(t, "publish", "--nats-url", d.NATS, path)
 	sequence := regexp.MustCompile(`up to sequence (\d+)`).FindStringSubmatch(said)
 	if sequence == nil {
 		t.Fatalf("publish said no sequence: %s", said)
 	}
-	faultd(t, "wait", "--server", at.HTTP, "--sequence", sequence[1])
-	return at.HTTP
+	faultd(t, "wait", "--server", d.HTTP, "--sequence", sequence[1])
 }
 
 // addresses are where a daemon serves.
