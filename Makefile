@@ -53,7 +53,7 @@ fuzz: ## fuzz every decoder, and what decides, for FUZZTIME (20000 inputs) each
 
 vet:
 	go vet ./...
-	go vet -tags campaign $(CAMPAIGNS) ./testdata/campaign ./testdata/natsserver ./testdata/mutants
+	go vet -tags campaign $(CAMPAIGNS) ./consumer/alert ./testdata/campaign ./testdata/natsserver ./testdata/mutants
 	cd $(PEERS) && go vet -tags packages,campaign ./...
 
 format: ## check that gofmt would change nothing

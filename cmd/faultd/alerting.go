@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -12,7 +11,6 @@ import (
 	"faultd/api"
 	"faultd/consumer"
 	"faultd/consumer/alert"
-	"faultd/statemachine"
 )
 
 // alerts are the hooks of a file.
@@ -107,20 +105,13 @@ func shownHook(s *alert.Status) api.Hook {
 }
 
 func (h shownHooks) Dead(ctx context.Context, hook, after string, limit int) ([]api.DeadMessage, error) {
-	all, err := h.alerter.Dead(ctx, hook, 0)
+	dead, err := h.alerter.Dead(ctx, hook, after, limit)
 	if err != nil {
 		return nil, hookError(err)
 	}
-	if after != "" {
-		at := slices.IndexFunc(all, func(m alert.Dead) bool { return m.ID == after })
-		if at < 0 {
-			return nil, statemachine.ErrUnknownMarker
-		}
-		all = all[at+1:]
-	}
-	page := make([]api.DeadMessage, min(limit, len(all)))
+	page := make([]api.DeadMessage, len(dead))
 	for i := range page {
-		m := &all[i]
+		m := &dead[i]
 		page[i] = api.DeadMessage{ID: m.ID, Resource: m.Resource, Count: m.Count, Attempts: m.Attempts, First: m.First, Last: m.Last, Error: m.Error, Event: m.Event}
 	}
 	return page, nil

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"faultd/statemachine"
 )
 
 func TestAlerter_Delivers(t *testing.T) {
@@ -114,7 +116,7 @@ func (r *rig) dead(a *running, n int) (all []Dead) {
 	r.Helper()
 	r.eventually(fmt.Sprintf("%d dead", n), func() bool {
 		var err error
-		all, err = a.Dead(r.Context(), "pager", 0)
+		all, err = a.Dead(r.Context(), "pager", "", 0)
 		return err == nil && len(all) == n
 	})
 	return all
@@ -126,7 +128,21 @@ func TestAlerter_Redeliver(t *testing.T) {
 	a := r.run([]Hook{hookTo(to)})
 	r.active(a, "pager")
 	first, second, third := r.raise(1, "s1"), r.raise(2, "s2"), r.clear(3, "s1")
-	r.dead(a, 3)
+	all := r.dead(a, 3)
+	for _, page := range []struct {
+		after string
+		limit int
+		want  []Dead
+	}{{"", 2, all[:2]}, {all[0].ID, 1, all[1:2]}, {all[1].ID, 5, all[2:]}, {all[2].ID, 5, all[3:]}} {
+		if got, err := a.Dead(t.Context(), "pager", page.after, page.limit); err != nil || len(got) != len(page.want) || len(got) > 0 && got[0].ID != page.want[0].ID {
+			t.Errorf("%d behind %q: %+v, %v", page.limit, page.after, got, err)
+		}
+	}
+	for _, unknown := range []string{"x", "*", "a b"} {
+		if _, err := a.Dead(t.Context(), "pager", unknown, 5); !errors.Is(err, statemachine.ErrUnknownMarker) {
+			t.Errorf("behind %q: %v", unknown, err)
+		}
+	}
 	if n, err := a.Redeliver(t.Context(), "pager", ""); n != 0 || err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("redelivered %d to a receiver that refuses: %v", n, err)
 	}
@@ -173,7 +189,7 @@ func TestAlerter_Replay(t *testing.T) {
 func TestAlerter_UnknownHook(t *testing.T) {
 	r := newRig(t)
 	a := r.run(nil)
-	_, err1 := a.Dead(t.Context(), "x", 0)
+	_, err1 := a.Dead(t.Context(), "x", "", 0)
 	_, err2 := a.Redeliver(t.Context(), "x", "")
 	_, err3 := a.Replay(t.Context(), "x", time.Now())
 	for _, err := range []error{err1, err2, err3, a.Test(t.Context(), "x")} {

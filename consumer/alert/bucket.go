@@ -163,14 +163,18 @@ func (b *bucket) remove(ctx context.Context, key string) error {
 	return nil
 }
 
-// each goes through the values whose keys match a pattern, in the order in which they were written, until it is told that it is
-// enough.
-func (b *bucket) each(ctx context.Context, pattern string, see func(key string, value []byte, revision uint64) (more bool)) error {
+// each goes through the values whose keys match a pattern, in the order in which they were written, from a revision on, 0 for the
+// first, until it is told that it is enough.
+func (b *bucket) each(ctx context.Context, pattern string, from uint64, see func(key string, value []byte, revision uint64) (more bool)) error {
 	kv, err := b.open(ctx)
 	if err != nil {
 		return err
 	}
-	watcher, err := kv.Watch(ctx, pattern, jetstream.IgnoreDeletes())
+	options := []jetstream.WatchOpt{jetstream.IgnoreDeletes()}
+	if from > 0 {
+		options = append(options, jetstream.ResumeFromRevision(from))
+	}
+	watcher, err := kv.Watch(ctx, pattern, options...)
 	if missing(err) {
 		b.mu.Lock()
 		b.kv = nil

@@ -398,12 +398,12 @@ func TestAlerter_DeadListIsLimited(t *testing.T) {
 	for n := range 4 {
 		ids = append(ids, r.raise(n, fmt.Sprint("s", n)))
 		r.eventually("given up", func() bool {
-			all, err := a.Dead(t.Context(), "pager", 0)
+			all, err := a.Dead(t.Context(), "pager", "", 0)
 			return err == nil && len(all) > 0 && all[len(all)-1].ID == ids[n]
 		})
 	}
 	r.eventually("the newest two", func() bool {
-		all, err := a.Dead(t.Context(), "pager", 0)
+		all, err := a.Dead(t.Context(), "pager", "", 0)
 		return err == nil && len(all) == 2 && all[0].ID == ids[2] && all[1].ID == ids[3]
 	})
 }

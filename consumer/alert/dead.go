@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
+
+	"faultd/statemachine"
 )
 
 // Dead is a message that was given up.
@@ -36,9 +39,14 @@ func (a *Alerter) find(name string) (*Hook, error) {
 	return nil, fmt.Errorf("%w: %q", ErrUnknownHook, name)
 }
 
-// Dead is what was given up of a hook, the oldest first, at most limit; 0 is all.
-func (a *Alerter) Dead(ctx context.Context, name string, limit int) ([]Dead, error) {
-	all, err := a.buried(ctx, name, "*", limit)
+// Dead is what was given up of a hook, the oldest first, at most limit, 0 for all: what follows the message of that id, or from
+// the first for "". It returns [statemachine.ErrUnknownMarker] for one that is not there any more.
+func (a *Alerter) Dead(ctx context.Context, name, after string, limit int) ([]Dead, error) {
+	from, err := a.behind(ctx, name, after)
+	if err != nil {
+		return nil, err
+	}
+	all, err := a.buried(ctx, name, "*", from, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +64,24 @@ func (a *Alerter) Dead(ctx context.Context, name string, limit int) ([]Dead, err
 	return list, nil
 }
 
-// buried are the records of the dead list.
-func (a *Alerter) buried(ctx context.Context, name, id string, limit int) ([]*record, error) {
+// behind is the first revision after that of a message on the dead list, 0 for none.
+func (a *Alerter) behind(ctx context.Context, name, id string) (uint64, error) {
+	if id == "" {
+		return 0, nil
+	}
+	l, err := a.linked()
+	if err != nil || !isName(id) {
+		return 0, cmp.Or(err, statemachine.ErrUnknownMarker)
+	}
+	value, revision, err := l.bucket.get(ctx, deadKey(name, id))
+	if err == nil && value == nil {
+		err = statemachine.ErrUnknownMarker
+	}
+	return revision + 1, err
+}
+
+// buried are the records of the dead list from a revision on.
+func (a *Alerter) buried(ctx context.Context, name, id string, from uint64, limit int) ([]*record, error) {
 	if _, err := a.find(name); err != nil {
 		return nil, err
 	}
@@ -65,7 +89,7 @@ func (a *Alerter) buried(ctx context.Context, name, id string, limit int) ([]*re
 	if err != nil {
 		return nil, err
 	}
-	return l.bucket.records(ctx, deadKey(name, id), limit, func(key string, err error) {
+	return l.bucket.records(ctx, deadKey(name, id), from, limit, func(key string, err error) {
 		a.log.Error().Err(err).Str("key", key).Msg("a message on the dead list cannot be read")
 	})
 }
@@ -83,7 +107,7 @@ func (a *Alerter) Redeliver(ctx context.Context, name, id string) (n int, err er
 			return 0, fmt.Errorf("%w: %q", ErrUnknownMessage, id)
 		}
 	}
-	all, err := a.buried(ctx, name, pattern, 0)
+	all, err := a.buried(ctx, name, pattern, 0, 0)
 	if err != nil {
 		return 0, err
 	}

@@ -312,7 +312,7 @@ func (d *desk) remove(id string) error {
 
 // restore puts on the desk what the bucket keeps.
 func (d *desk) restore(ctx context.Context) error {
-	all, err := d.w.bucket().records(ctx, tryKey(d.hook.Name, "*"), 0, d.w.badRecord)
+	all, err := d.w.bucket().records(ctx, tryKey(d.hook.Name, "*"), 0, 0, d.w.badRecord)
 	if err != nil {
 		return err
 	}

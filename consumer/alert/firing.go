@@ -110,6 +110,7 @@ func (w *worker) fire(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			w.taken()
 			for i := range dropped {
 				w.log.Error().Err(dropped[i].err).Msg("Alertmanager refuses an alert, which is left out")
 				w.a.metrics.count(w.hook.Name, refused, 1)

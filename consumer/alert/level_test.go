@@ -266,3 +266,26 @@ func TestAlerter_AlertmanagerAfterRestart(t *testing.T) {
 		t.Errorf("alerts %v", m.alerts)
 	}
 }
+
+// What an Alertmanager takes of what stays in ERROR is a success that the status shows, and ends what it showed of a failure.
+func TestAlertmanager_StatusOfWhatFires(t *testing.T) {
+	r, m, store := newRig(t), newAlertmanager(t), new(inError)
+	m.set(true)
+	store.set("s1")
+	a := r.run([]Hook{hookToAlertmanager(m)}, withStore(store, time.Now().UTC().Format(time.RFC3339Nano)))
+	r.eventually("a failure is shown", func() bool { return a.local()["pager"].LastError != "" })
+	m.set(false)
+	r.eventually("it fires", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return m.posts["s1"] > 2 })
+	r.eventually("the success is shown", func() bool { return a.local()["pager"].LastSuccess.After(a.local()["pager"].LastFailure) })
+}
+
+// One instance that is not there is shown, although another has taken the alert.
+func TestAlertmanager_StatusOfOneInstance(t *testing.T) {
+	r, m, store := newRig(t), newAlertmanager(t), new(inError)
+	store.set("s1")
+	h := hookToAlertmanager(m)
+	h.URLs = append(h.URLs, "http://127.0.0.1:1"+alertsPath)
+	a := r.run([]Hook{h}, withStore(store, time.Now().UTC().Format(time.RFC3339Nano)))
+	r.eventually("it fires", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return m.posts["s1"] > 2 })
+	r.eventually("the failure is shown", func() bool { return a.local()["pager"].LastError != "" })
+}

@@ -120,8 +120,8 @@ func tryKey(hook, id string) string  { return "try." + hook + "." + id }
 func deadKey(hook, id string) string { return "dead." + hook + "." + id }
 
 // records reads the records of a pattern, the oldest first. One that cannot be read is told.
-func (b *bucket) records(ctx context.Context, pattern string, limit int, bad func(key string, err error)) (all []*record, err error) {
-	err = b.each(ctx, pattern, func(key string, value []byte, _ uint64) bool {
+func (b *bucket) records(ctx context.Context, pattern string, from uint64, limit int, bad func(key string, err error)) (all []*record, err error) {
+	err = b.each(ctx, pattern, from, func(key string, value []byte, _ uint64) bool {
 		r := new(record)
 		if err := unpack(value, r); err != nil {
 			bad(key, err)

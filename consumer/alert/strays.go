@@ -9,7 +9,7 @@ func (w *worker) seekStrays(ctx context.Context, found chan<- []*record) {
 		if pause(ctx, w.a.cfg.pace.strays); ctx.Err() != nil {
 			return
 		}
-		all, err := w.bucket().records(ctx, tryKey(w.hook.Name, "*"), 0, w.badRecord)
+		all, err := w.bucket().records(ctx, tryKey(w.hook.Name, "*"), 0, 0, w.badRecord)
 		if err != nil {
 			continue // whoever needs the bucket more tells of it
 		}
@@ -56,7 +56,7 @@ func (w *worker) limitDead(ctx context.Context) {
 	var oldest string
 	within, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	err = w.bucket().each(within, pattern, func(key string, _ []byte, _ uint64) bool {
+	err = w.bucket().each(within, pattern, 0, func(key string, _ []byte, _ uint64) bool {
 		oldest = key
 		return false
 	})

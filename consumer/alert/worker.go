@@ -212,22 +212,37 @@ func (w *worker) note(o outcome) {
 		return
 	}
 	w.a.metrics.count(w.hook.Name, o.result, 1)
-	now := time.Now()
-	w.set(func(s *Status) {
-		switch {
-		case o.result == delivered:
-			s.LastSuccess = now
-			s.Delivered++
-		case o.err != nil:
-			s.LastFailure, s.LastError = now, o.err.Error()
-		}
-	})
+	switch {
+	case o.result == delivered:
+		w.taken()
+		w.set(func(s *Status) { s.Delivered++ })
+	case o.err != nil:
+		w.set(func(s *Status) { s.LastFailure, s.LastError = time.Now(), o.err.Error() })
+	}
 	switch o.result {
 	case dead:
 		w.log.Error().Err(o.err).Str("id", o.v.m.ID).Int("events", o.v.m.Count).Msg("a message was given up; it is on the dead list")
 	case retried, refused:
 		w.log.Warn().Err(o.err).Str("id", o.v.m.ID).Int("attempts", o.v.rec.Attempts).Time("next", o.v.rec.Next).Msg("a message was not delivered")
 	}
+}
+
+// taken notes that the receiver has taken something, and, of several Alertmanagers, what keeps single ones from it.
+func (w *worker) taken() {
+	now, trouble := time.Now(), error(nil)
+	if w.level != nil {
+		trouble = w.level.sender.trouble()
+	}
+	w.set(func(s *Status) {
+		s.LastSuccess = now
+		if trouble == nil {
+			return
+		}
+		if s.LastError != trouble.Error() {
+			w.log.Warn().Err(trouble).Msg("one Alertmanager of several could not be told")
+		}
+		s.LastFailure, s.LastError = now, trouble.Error()
+	})
 }
 
 func (w *worker) suppress(events int) {

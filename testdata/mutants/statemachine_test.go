@@ -2,6 +2,8 @@
 
 package mutants
 
+import "slices"
+
 // mutant is a bug: what it replaces in a file, and the tests that must notice.
 type mutant struct {
 	name     string
@@ -11,7 +13,7 @@ type mutant struct {
 }
 
 // mutants are all bugs.
-var mutants = append(append(ofTheMachine, ofTheStore...), ofTheStream...)
+var mutants = slices.Concat(ofTheMachine, ofTheStore, ofTheStream, ofTheHooks)
 
 // The rules of the design, each broken.
 var ofTheMachine = []mutant{

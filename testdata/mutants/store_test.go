@@ -4,6 +4,8 @@ package mutants
 
 // What is written, each written wrongly.
 var ofTheStore = []mutant{
+	{"what was read stays after it has changed", "storage/recent.go",
+		`delete(c.young, t.resource.Key)`, ``, "./storage -run TestResource"},
 	{"the position is written in a second transaction", "storage/flush.go",
 		`{keyPosition, encodePosition(to)},`, ``, "./storage -run TestOpen|TestStore|TestApply|TestNewEpoch|TestEpochs"},
 	{"readers see a batch before its commit", "storage/batch.go",

@@ -6,6 +6,8 @@ package mutants
 var ofTheStream = []mutant{
 	{"an event may name another resource than its subject", "consumer/cloudevents_data.go",
 		`case b == nil || string(b) == inSubject:`, `case b == nil || isName(b):`, "./consumer -run TestDecode"},
+	{"an event is taken for the one before it, at whatever depth", "consumer/decode_known.go",
+		`|| d.depth != known.depth ||`, `||`, "./consumer -run TestDecoder"},
 	{"a rejected event is not counted", "statemachine/log.go",
 		`	case Rejected:
 		c.Rejected++
