@@ -106,7 +106,7 @@ func computeShow(kind sm.Kind) handler {
 			return err
 		}
 		if c.xml {
-			return c.document(oneXML(name, &r, c.look()))
+			return c.document(oneXML(c.begin(), name, &r, c.look()))
 		}
 		body := appendName(append(c.begin(), '{'), name.one)
 		return c.document(append(name.render(body, &r, c.look()), '}'))

@@ -118,9 +118,9 @@ func TestComputeFaults_AreTheKeptDocuments(t *testing.T) {
 	}
 	r := failed("t", "a")
 	r.Fault.Message, r.Fault.Details = text, text
-	kept("server", oneXML(computeNames[sm.Server], &r, &look{self: "http://h/", bookmark: "http://h/", admin: true}))
+	kept("server", oneXML(nil, computeNames[sm.Server], &r, &look{self: "http://h/", bookmark: "http://h/", admin: true}))
 	r.Kind, r.Fault.Details = sm.Image, ""
-	kept("image", oneXML(computeNames[sm.Image], &r, &look{self: "http://h/", bookmark: "http://h/"}))
+	kept("image", oneXML(nil, computeNames[sm.Image], &r, &look{self: "http://h/", bookmark: "http://h/"}))
 }
 
 // said is a fault as a client reads it.

@@ -37,8 +37,8 @@ func appendRoot(dst []byte, name, namespace string) []byte {
 }
 
 // oneXML is the document of one resource.
-func oneXML(name *computeName, r *sm.Resource, l *look) []byte {
-	dst := appendRoot(make([]byte, 0, 2048), name.one, computeNamespace)
+func oneXML(dst []byte, name *computeName, r *sm.Resource, l *look) []byte {
+	dst = appendRoot(dst, name.one, computeNamespace)
 	return appendEnd(name.renderXML(dst, r, l), name.one)
 }
 

@@ -19,6 +19,10 @@ const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 func appendEscaped(dst []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
+		if plainXML[s[i]] {
+			i++
+			continue
+		}
 		r, size := rune(s[i]), 1
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRuneInString(s[i:])
@@ -32,6 +36,14 @@ func appendEscaped(dst []byte, s string) []byte {
 	}
 	return append(dst, s[start:]...)
 }
+
+// plainXML are the bytes of nearly all texts, which stand for themselves.
+var plainXML = func() (plain [256]bool) {
+	for _, c := range []byte(" -_.:/+=,;@0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		plain[c] = true
+	}
+	return plain
+}()
 
 // xmlEscape is what stands for a character that cannot stand for itself.
 func xmlEscape(r rune, size int) (escape string, special bool) {

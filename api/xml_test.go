@@ -112,7 +112,7 @@ func TestResourceXML_IsWellFormedWhateverProducersSay(t *testing.T) {
 			r.Kind, r.Name, r.User = kind, rapid.String().Draw(t, "name"), rapid.String().Draw(t, "user")
 			r.Fault.Message = rapid.String().Draw(t, "message")
 			r.Attributes, _ = json.Marshal(said)
-			wellFormed(t, oneXML(computeNames[kind], &r, &look{self: "http://h/", bookmark: "http://h/", admin: true}))
+			wellFormed(t, oneXML(nil, computeNames[kind], &r, &look{self: "http://h/", bookmark: "http://h/", admin: true}))
 		}
 	})
 }

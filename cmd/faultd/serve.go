@@ -76,6 +76,7 @@ func newServe() *cobra.Command {
 			}
 			s.limits.Rate = s.rate(cmd.Flags().Changed("rate-limit"))
 			limitMemory(s.memory, cmd.Flags().Changed("memory-limit"), os.LookupEnv)
+			paceGarbage(os.LookupEnv)
 			return serve(cmd.Context(), &s, cmd.ErrOrStderr())
 		},
 	}

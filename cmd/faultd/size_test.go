@@ -2,9 +2,12 @@ package main
 
 import (
 	"math"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSize_Set(t *testing.T) {
@@ -37,9 +40,7 @@ func TestSize_StringIsTakenAgain(t *testing.T) {
 func TestLimitMemory(t *testing.T) {
 	was := debug.SetMemoryLimit(-1)
 	t.Cleanup(func() { debug.SetMemoryLimit(was) })
-	percent := debug.SetGCPercent(100)
-	t.Cleanup(func() { debug.SetGCPercent(percent) })
-	set := func(string) (string, bool) { return "2GiB", true } // what the runtime has read, of GOGC too
+	set := func(string) (string, bool) { return "2GiB", true }
 	unset := func(string) (string, bool) { return "", false }
 	for name, c := range map[string]struct {
 		limit  size
@@ -58,11 +59,50 @@ func TestLimitMemory(t *testing.T) {
 		if limitMemory(c.limit, c.given, c.lookup); debug.SetMemoryLimit(-1) != c.want {
 			t.Errorf("%s: %d, want %d", name, debug.SetMemoryLimit(-1), c.want)
 		}
-		_, said := c.lookup("GOGC")
-		if is := debug.SetGCPercent(100); (is == 100) != said {
-			t.Errorf("%s: garbage is collected at %d %%", name, is)
+	}
+}
+
+func TestGarbageShare(t *testing.T) {
+	for live, want := range map[uint64]int{0: 5100, 8 << 20: 2500, 52 << 20: 300, 104 << 20: 100, 90 << 20: 125, 1 << 30: 100} {
+		if is := garbageShare(live); is != want {
+			t.Errorf("%d bytes alive: %d %%, want %d", live, is, want)
 		}
 	}
+}
+
+// The share follows what is alive, from one collection to the next, unless the operator has set it.
+func TestPaceGarbage_FollowsWhatIsAlive(t *testing.T) {
+	was := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(was) })
+	paceGarbage(func(string) (string, bool) { return "77", true })
+	if is := debug.SetGCPercent(100); is != 100 {
+		t.Fatalf("GOGC is set, and the share is %d %%", is)
+	}
+	paceGarbage(func(string) (string, bool) { return "", false })
+	share := func(alive uint64, holds func(int) bool) {
+		t.Helper()
+		var is int
+		for range 100 {
+			runtime.GC()
+			time.Sleep(time.Millisecond) // finalizers run beside
+			if is = gcPercent(); holds(is) {
+				return
+			}
+		}
+		t.Errorf("with %d more bytes alive the share is %d %%", alive, is)
+	}
+	share(0, func(is int) bool { return is > 100 })
+	held := make([]byte, heapGoal)
+	share(heapGoal, func(is int) bool { return is == 100 })
+	runtime.KeepAlive(held)
+	share(0, func(is int) bool { return is > 100 })
+}
+
+// gcPercent is the share that is set.
+func gcPercent() int {
+	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(sample)
+	return int(sample[0].Value.Uint64())
 }
 
 func TestServe_SizesThatCannotBeMeant(t *testing.T) {

@@ -139,6 +139,7 @@ func (b *bench) measure() (err error) {
 		if !wanted.MatchString(f.name) {
 			continue
 		}
+		syscall.Sync() // what one figure has left to write is not to be the next one's
 		began := time.Now()
 		if err := f.measure(b); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)

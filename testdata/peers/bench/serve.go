@@ -46,8 +46,8 @@ type usage struct {
 // serve wires a store, a consumer and the API as the daemon does. Beside them, in the same process, so that it has the
 // same garbage collector and the same load, is a handler of constant bytes.
 func serve(ctx context.Context, c serveConfig) (any, error) {
-	debug.SetMemoryLimit(1 << 30) // as the daemon has it, like the next
-	debug.SetGCPercent(175)
+	debug.SetMemoryLimit(1 << 30) // as the daemon has it, like the next, where so little is alive
+	debug.SetGCPercent(1000)
 	store, err := storage.Open(storage.Options{Path: c.Path, Retention: retention, MinFree: 256 << 20})
 	if err != nil {
 		return nil, err
