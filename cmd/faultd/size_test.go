@@ -63,7 +63,7 @@ func TestLimitMemory(t *testing.T) {
 }
 
 func TestGarbageShare(t *testing.T) {
-	for live, want := range map[uint64]int{0: 5100, 8 << 20: 2500, 52 << 20: 300, 104 << 20: 100, 90 << 20: 125, 1 << 30: 100} {
+	for live, want := range map[uint64]int{0: 5500, 8 << 20: 2700, 52 << 20: 325, 104 << 20: 100, 90 << 20: 125, 1 << 30: 100} {
 		if is := garbageShare(live); is != want {
 			t.Errorf("%d bytes alive: %d %%, want %d", live, is, want)
 		}
