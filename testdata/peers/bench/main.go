@@ -35,8 +35,8 @@ type figure struct {
 
 var figures = []figure{
 	{"ingest", "a stream into a store, and into what one would put together in its place", (*bench).ingest},
-	{"scale", "the same, with ever more in the store; its size, its memory, its start", (*bench).scaling},
 	{"freshness", "from publishing to the API", (*bench).freshness},
+	{"scale", "the ingest, with ever more in the store; its size, its memory, its start", (*bench).scaling},
 	{"reads", "requests, beside a handler of constant bytes", (*bench).reads},
 	{"alone", "the parts by themselves, as testing.B measures them", (*bench).alone},
 }

@@ -94,17 +94,20 @@ func drain(peerConfig, jetstream.JetStream) (sink, error) {
 	return sink{func(jetstream.Msg) error { return nil }, func() error { return nil }}, nil
 }
 
+// The bucket, and the stream that it is.
+const (
+	bucketName   = "RESOURCES"
+	bucketStream = "KV_" + bucketName
+)
+
 // keyValue keeps the newest event of each resource in a bucket, without waiting for each put.
 func keyValue(c peerConfig, js jetstream.JetStream) (sink, error) {
-	ctx := context.Background()
-	const name = "RESOURCES"
-	_ = js.DeleteKeyValue(ctx, name) // of the round before
-	if _, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: name, Storage: jetstream.FileStorage}); err != nil {
+	if _, err := js.CreateKeyValue(context.Background(), jetstream.KeyValueConfig{Bucket: bucketName, Storage: jetstream.FileStorage}); err != nil {
 		return sink{}, err
 	}
 	take := func(m jetstream.Msg) error {
 		key := strings.TrimPrefix(m.Subject(), "jobs.")
-		_, err := js.PublishAsync("$KV."+name+"."+key[:strings.LastIndexByte(key, '.')], m.Data(), jetstream.WithStallWait(20*time.Second))
+		_, err := js.PublishAsync("$KV."+bucketName+"."+key[:strings.LastIndexByte(key, '.')], m.Data(), jetstream.WithStallWait(20*time.Second))
 		return err
 	}
 	return sink{take, func() error { <-js.PublishAsyncComplete(); return nil }}, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -76,6 +77,7 @@ func (b *bench) scaleOnce(s *server, filled jetstream.Stream, resources, round i
 	if kept {
 		applied += round * events
 	}
+	syscall.Sync()
 	d, took, err := b.ingested(s, filled, dir, events, applied)
 	if err != nil {
 		return 0, err
