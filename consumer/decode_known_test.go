@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"faultd/statemachine"
 )
 
 // A decoder that has read other messages before gives what one gives that has read none.
@@ -68,5 +70,23 @@ func TestDecoder_Forgets(t *testing.T) {
 	}
 	if d.old["jobs.t.server.s-0"] != nil || d.young[fmt.Sprint("jobs.t.server.s-", 5*maxKnown-1)] == nil {
 		t.Error("it keeps the oldest, or forgets the newest")
+	}
+}
+
+// What may stand in a binary event, where it lies less deep, may be too deep in a structured one.
+func TestDecoder_Depth(t *testing.T) {
+	deep := strings.Repeat("[", maxDepth-3) + strings.Repeat("]", maxDepth-3)
+	data := fmt.Sprintf(`{"job":{"id":"j","action":"build"},"resource":{"kind":"server","id":"s","tenant_id":"t","attributes":{"a":%s}}}`, deep)
+	const subject = "jobs.t.server.s.started"
+	binary := Message{Subject: subject, Data: []byte(data), Sequence: 1, StreamTime: 1 << 60, Header: map[string][]string{"ce-specversion": {"1.0"}, "ce-id": {"e"},
+		"ce-source": {"test"}, "ce-type": {"io.faultd.v1.job.started"}}}
+	structured := Message{Subject: subject, Sequence: 2, StreamTime: 1 << 60,
+		Data: fmt.Appendf(nil, `{"specversion":"1.0","type":"io.faultd.v1.job.started","source":"test","id":"f","data":%s}`, data)}
+	d := newDecoder()
+	if e := d.decode(&binary); e.Reason != 0 {
+		t.Fatalf("binary: %v %s", e.Reason, e.Detail)
+	}
+	if e := d.decode(&structured); e.Reason != statemachine.TooLarge {
+		t.Errorf("structured: %v %s", e.Reason, e.Detail)
 	}
 }
