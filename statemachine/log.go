@@ -38,7 +38,7 @@ type Telling struct {
 	Raised   bool // else cleared
 	Previous Status
 	Fault    *Fault   // that was raised or cleared
-	Action   Action   // what the job did that failed
+	Action   Action   // of a fault that was cleared: what the job did that had failed
 	Resource Resource // as it was after the event
 }
 

@@ -176,12 +176,10 @@ func usedFaults(r *sm.Resource) map[faultRef]bool {
 	return used
 }
 
-// The resource moves in each index only if what that goes by has changed.
-
 func (b *batch) listForAll(t *touched) error    { return b.list(t, 0) }
 func (b *batch) listForTenant(t *touched) error { return b.list(t, t.tenant) }
 
-// index moves the resource in the indexes, but for the lists.
+// index moves the resource in the indexes, but for the lists: in each only if what that goes by has changed.
 func (b *batch) index(t *touched) error {
 	for _, tenant := range [2]uint32{0, t.tenant} {
 		if err := b.indexError(t, tenant); err != nil {

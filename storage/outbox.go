@@ -216,7 +216,7 @@ func decodeTelling(ordinal uint64, record []byte) (t sm.Telling, err error) {
 		return t, fmt.Errorf("outbox row %d: %w", ordinal, err)
 	}
 	if t.Raised {
-		t.Fault, t.Action = t.Resource.Fault, t.Resource.FailedAction()
+		t.Fault = t.Resource.Fault
 	}
 	return t, nil
 }

@@ -25,7 +25,7 @@ func tell(e sm.Event, was, is sm.Resource, at sm.Position, behind uint64) []sm.T
 	}
 	switch {
 	case is.Status == sm.Error && (was.Status != sm.Error || *was.Fault != *is.Fault):
-		row.Raised, row.Fault, row.Action = true, is.Fault, is.FailedAction()
+		row.Raised, row.Fault = true, is.Fault
 	case is.Status != sm.Error && was.Status == sm.Error:
 		row.Fault, row.Action = was.Fault, was.FailedAction()
 	default:
