@@ -122,6 +122,33 @@ func (r *rig) dead(a *running, n int) (all []Dead) {
 	return all
 }
 
+// A record that cannot be read hides nothing that follows it, and no hook that there is not has a list.
+func TestAlerter_DeadUnreadable(t *testing.T) {
+	r, to := newRig(t), newReceiver(t)
+	to.answers(always(500))
+	a := r.run([]Hook{hookTo(to)})
+	r.active(a, "pager")
+	l, err := a.linked()
+	if err == nil {
+		err = l.bucket.put(t.Context(), deadKey("pager", "broken"), []byte(`{"attempts":10,"message":{"id":"broken","events":[]}}`))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := r.raise(1, "s1")
+	r.dead(a, 2)
+	page, err := a.Dead(t.Context(), "pager", "", 1)
+	if err != nil || len(page) != 1 || page[0].ID != "broken" || page[0].Attempts != 10 || page[0].Event != nil {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	if page, err = a.Dead(t.Context(), "pager", "broken", 1); err != nil || len(page) != 1 || page[0].ID != id {
+		t.Errorf("behind it: %+v, %v", page, err)
+	}
+	if _, err := a.Dead(t.Context(), "nobody", "broken", 1); !errors.Is(err, ErrUnknownHook) {
+		t.Errorf("of no hook: %v", err)
+	}
+}
+
 func TestAlerter_Redeliver(t *testing.T) {
 	r, to := newRig(t), newReceiver(t)
 	to.answers(always(503))

@@ -24,7 +24,7 @@ type Dead struct {
 	First    time.Time // when it was first tried
 	Last     time.Time
 	Error    string // of the last attempt
-	Event    []byte // what was to be sent, a CloudEvent in JSON
+	Event    []byte // what was to be sent, a CloudEvent in JSON; nil, and no resource: the record cannot be read
 }
 
 // find returns the hook of that name, or [ErrUnknownHook].
@@ -42,6 +42,9 @@ func (a *Alerter) find(name string) (*Hook, error) {
 // Dead is what was given up of a hook, the oldest first, at most limit, 0 for all: what follows the message of that id, or from
 // the first for "". It returns [statemachine.ErrUnknownMarker] for one that is not there any more.
 func (a *Alerter) Dead(ctx context.Context, name, after string, limit int) ([]Dead, error) {
+	if _, err := a.find(name); err != nil {
+		return nil, err
+	}
 	from, err := a.behind(ctx, name, after)
 	if err != nil {
 		return nil, err
@@ -50,16 +53,16 @@ func (a *Alerter) Dead(ctx context.Context, name, after string, limit int) ([]De
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Dead, 0, len(all))
-	for _, r := range all {
+	list := make([]Dead, len(all))
+	for i, r := range all {
+		list[i] = Dead{ID: r.Message.ID, Count: len(r.Message.Events), Attempts: r.Attempts, First: r.First, Last: r.Last, Error: r.Error}
 		m, err := r.Message.message()
-		if err != nil {
+		if err != nil { // left out it would end a page too soon, and hide what follows
 			a.log.Error().Err(err).Str("hook", name).Str("id", r.Message.ID).Msg("a message on the dead list cannot be read")
 			continue
 		}
 		e := &m.Events[0]
-		list = append(list, Dead{ID: m.ID, Resource: e.Key(), Raised: e.Raised, Count: m.Count, Attempts: r.Attempts,
-			First: r.First, Last: r.Last, Error: r.Error, Event: m.cloudEvent()})
+		list[i].Resource, list[i].Raised, list[i].Event = e.Key(), e.Raised, m.cloudEvent()
 	}
 	return list, nil
 }
