@@ -270,8 +270,6 @@ func (f *feed) bring(ctx context.Context, msgs []jetstream.Msg) {
 		if it.ev, err = ParseEvent(m.Data()); err != nil {
 			f.log.Error().Err(err).Str("subject", m.Subject()).Uint64("sequence", meta.Sequence.Stream).Msg("an event cannot be read and is told to nobody")
 			it.bad = true
-		} else {
-			f.complete(ctx, &it.ev)
 		}
 		h.items = append(h.items, it)
 	}
@@ -279,24 +277,6 @@ func (f *feed) bring(ctx context.Context, msgs []jetstream.Msg) {
 		for _, m := range msgs {
 			_ = m.Nak()
 		}
-	}
-}
-
-// complete gives a cleared event what is known of the fault that it ends, from the event that had raised it: receivers know the
-// fault by that.
-func (f *feed) complete(ctx context.Context, e *Event) {
-	if e.Raised || e.Fingerprint != "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	m, err := f.stream.GetLastMsgForSubject(ctx, "faults."+e.Tenant+"."+e.Kind+"."+e.ResourceID+".raised")
-	if err != nil {
-		return // it has left the stream, or cannot be had now
-	}
-	raised, err := ParseEvent(m.Data)
-	if err == nil && raised.FaultTime.Equal(e.FaultTime) && raised.Code == e.Code {
-		e.Action, e.Cause, e.Fingerprint = raised.Action, raised.Cause, raised.Fingerprint
 	}
 }
 

@@ -46,11 +46,6 @@ type keptEvent struct {
 	Body     []byte `json:"body,omitempty"`
 	Shown    []byte `json:"shown,omitempty"` // as /v1 shows the resource, where there is no body
 	Previous string `json:"previous,omitempty"`
-
-	// What a cleared event may have been given from the one that it ends.
-	Action      string `json:"action,omitempty"`
-	Cause       string `json:"cause,omitempty"`
-	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
 func keep(m *message) keptMessage {
@@ -61,7 +56,6 @@ func keep(m *message) keptMessage {
 		one := keptEvent{ID: e.ID, Raised: e.Raised, Tenant: e.Tenant, Kind: e.Kind, ResourceID: e.ResourceID}
 		if i < len(m.Samples) {
 			one.Body, one.Shown, one.Previous = e.Body, e.resource, e.Previous
-			one.Action, one.Cause, one.Fingerprint = e.Action, e.Cause, e.Fingerprint
 		}
 		k.Events = append(k.Events, one)
 	}
@@ -95,9 +89,6 @@ func (k *keptEvent) event() (e Event, err error) {
 		e.ID, e.Previous = k.ID, k.Previous
 	default:
 		e = Event{ID: k.ID, Raised: k.Raised, Tenant: k.Tenant, Kind: k.Kind, ResourceID: k.ResourceID}
-	}
-	if !e.Raised && e.Fingerprint == "" {
-		e.Action, e.Cause, e.Fingerprint = k.Action, k.Cause, k.Fingerprint
 	}
 	return e, err
 }

@@ -16,9 +16,6 @@ func TestRecord_RoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !raised {
-			e.Action, e.Cause, e.Fingerprint = "build", "capacity", "1:0011223344556677"
-		}
 		return e
 	}
 	reminder, err := parseResource(sampleResource(&Event{Raised: true, Kind: "server", Tenant: "t1", ResourceID: "s1", Status: "ERROR",

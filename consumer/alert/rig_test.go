@@ -112,15 +112,17 @@ func fault(n int, id string, raised bool, previous string) []byte {
 	resource := map[string]any{"kind": "server", "id": id, "tenant_id": "t1", "name": id, "status": "ACTIVE", "attributes": map[string]any{"hostId": "h1"},
 		"job": map[string]any{"id": "j", "action": "build", "phase": "failed"}}
 	f := map[string]any{"code": 500, "created": "2026-11-21T02:00:00Z", "message": "no room"}
-	word := "cleared"
+	diagnosis := map[string]any{"cause": "capacity", "retry": true, "advice": "wait", "fingerprint": "1:0011223344556677"}
+	word, data := "cleared", map[string]any{"resource": resource, "fault": f, "previous_status": previous, "action": "build", "diagnosis": diagnosis}
 	if raised {
-		word = "raised"
-		resource["status"], resource["fault"] = "ERROR", f
-		resource["diagnosis"] = map[string]any{"cause": "capacity", "retry": true, "advice": "wait", "fingerprint": "1:0011223344556677"}
+		word, data = "raised", map[string]any{"resource": resource, "fault": f, "previous_status": previous}
+		resource["status"], resource["fault"], resource["diagnosis"] = "ERROR", f, diagnosis
+	} else {
+		resource["job"] = map[string]any{"id": "k", "action": "rebuild", "phase": "succeeded"}
 	}
 	return encode(map[string]any{"specversion": "1.0", "type": typePrefix + word, "source": "faultd", "id": eventID(n, id, raised), "time": at,
 		"subject": "t1/server/" + id, "datacontenttype": "application/json",
-		"data": map[string]any{"resource": resource, "fault": f, "previous_status": previous}})
+		"data": data})
 }
 
 func eventID(n int, id string, raised bool) string { return fmt.Sprintf("e%d-%s-%t", n, id, raised) }
