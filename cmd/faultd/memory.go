@@ -37,7 +37,7 @@ func paceGarbage(lookup func(string) (string, bool)) {
 	}
 }
 
-// paceAfterEach sets the share anew after each collection: a finalizer runs after the collection that finds its object dead.
+// paceAfterEach sets the share anew after each collection: a cleanup runs after the collection that finds its object dead.
 func paceAfterEach(was int) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
@@ -45,7 +45,7 @@ func paceAfterEach(was int) {
 	if is != was {
 		debug.SetGCPercent(is)
 	}
-	runtime.SetFinalizer(new([64]byte), func(*[64]byte) { paceAfterEach(is) })
+	runtime.AddCleanup(new([64]byte), paceAfterEach, is)
 }
 
 // garbageShare is how much garbage may gather beside what is alive, in percent of it, in steps, since to change it stops all

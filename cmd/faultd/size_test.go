@@ -84,7 +84,7 @@ func TestPaceGarbage_FollowsWhatIsAlive(t *testing.T) {
 		var is int
 		for range 100 {
 			runtime.GC()
-			time.Sleep(time.Millisecond) // finalizers run beside
+			time.Sleep(time.Millisecond) // cleanups run beside
 			if is = gcPercent(); holds(is) {
 				return
 			}
