@@ -28,6 +28,8 @@ type batch struct {
 	hash     uint64
 	next     uint64
 	tenants  map[string]uint32 // born in this batch
+	listed   sets
+	awaited  sets // the unfinished
 	open     map[sm.Key]*touched
 	born     map[uint64]*touched // in this batch, so that the file does not have it yet
 	order    []*touched          // as they were first touched
@@ -143,8 +145,9 @@ func (db *DB) begin() (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := newTables(tx)
 	return &batch{
-		db: db, tables: newTables(tx), next: db.next, counters: db.counters, hash: db.hash, clock: db.clock,
+		db: db, tables: s, listed: sets{of: s.lists}, awaited: sets{of: s.unfinished}, next: db.next, counters: db.counters, hash: db.hash, clock: db.clock,
 		epochs: db.epochs, gaps: db.gaps, behind: db.behind,
 		groups: map[string]*group{}, values: map[string]int64{},
 		tenants: map[string]uint32{}, open: map[sm.Key]*touched{}, born: map[uint64]*touched{}, counts: map[countKey]int64{},

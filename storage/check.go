@@ -8,8 +8,6 @@ import (
 	"os"
 	"slices"
 
-	"go.etcd.io/bbolt"
-
 	sm "faultd/statemachine"
 )
 
@@ -159,7 +157,7 @@ func (c *checker) resource(v view, number uint64, r *sm.Resource, h *hot) {
 	c.places[idIDs]++
 	for _, t := range [2]uint32{0, tenant} {
 		c.counts[countKey{t, r.Kind, r.Status}]++
-		c.stands(v.lists, listKey(t, r.Kind, r.Status, number), nil, name+" is not in the list of what is "+r.Status.String())
+		c.listed(v.lists, listKey(t, r.Kind, r.Status), number, name+" is not in the list of what is "+r.Status.String())
 		if sequence := inError(*h); sequence != 0 {
 			c.stands(v.errors, errorKey(t, sequence), key, name+" is not among what is in ERROR")
 		}
@@ -171,7 +169,7 @@ func (c *checker) resource(v view, number uint64, r *sm.Resource, h *hot) {
 		c.stands(v.ages, rowKey(uint64(h.oldest), number), nil, name+" is not among what will expire")
 	}
 	if h.unfinished {
-		c.stands(v.unfinished, key, nil, name+" is not among what is unfinished")
+		c.listed(v.unfinished, nil, number, name+" is not among what is unfinished")
 	}
 	if h.group != "" {
 		c.places[idMembers]++
@@ -186,6 +184,14 @@ func (c *checker) resource(v view, number uint64, r *sm.Resource, h *hot) {
 func (c *checker) stands(index table, key, value []byte, problem string) {
 	c.places[index.id]++
 	if got := index.get(key); got == nil || !bytes.Equal(got, value) {
+		c.problem("%s", problem)
+	}
+}
+
+// listed checks that a number is in its set.
+func (c *checker) listed(in table, set []byte, number uint64, problem string) {
+	c.places[in.id]++
+	if place := int(number % chunkSpan); chunk(in.get(chunkKey(set, number))).below(place+1) != place {
 		c.problem("%s", problem)
 	}
 }
@@ -208,7 +214,7 @@ func (c *checker) history(v view, number uint64, name string, tenant uint32) {
 // index looks for places in the indexes that no resource has, and compares the counts.
 func (c *checker) index(v view, db *DB) {
 	for _, t := range []table{v.lists, v.errors, v.messages, v.relations, v.ages, v.unfinished, v.members, v.ids} {
-		if n, want := keys(t.bucket()), c.places[t.id]; n != want {
+		if n, want := places(t), c.places[t.id]; n != want {
 			c.problem("%s has %d places, and the resources give %d", t.name(), n, want)
 		}
 	}
@@ -222,8 +228,16 @@ func (c *checker) index(v view, db *DB) {
 	}
 }
 
-func keys(b *bbolt.Bucket) (n int) {
-	_ = b.ForEach(func(_, _ []byte) error { n++; return nil })
+func places(t table) (n int) {
+	_ = t.bucket().ForEach(func(k, record []byte) error {
+		switch {
+		case t.id != idLists && t.id != idUnfinished:
+			n++
+		case t.fits(k, record):
+			n += len(chunk(record[:len(record)-checksumSize]).members(0))
+		}
+		return nil
+	})
 	return n
 }
 

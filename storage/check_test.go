@@ -31,7 +31,7 @@ func TestCheck_FindsWhatWasTamperedWith(t *testing.T) {
 		"a list entry gone":  {"lists", func(b *bbolt.Bucket, k, _ []byte) error { return b.Delete(k) }, "not in the list"},
 		"a list entry more": {"lists", func(b *bbolt.Bucket, k, _ []byte) error {
 			k = append(k[:len(k)-1:len(k)-1], 77)
-			return b.Put(k, sealed("lists", k, make([]byte, 4)))
+			return b.Put(k, sealed("lists", k, make([]byte, 2+4)))
 		}, "places"},
 		"an error forgotten": {"errors", func(b *bbolt.Bucket, k, _ []byte) error { return b.Delete(k) }, "not among what is in ERROR"},
 		"a count wrong":      {"counts", func(b *bbolt.Bucket, k, _ []byte) error { return b.Put(k, sealed("counts", k, nine)) }, "9 servers are counted"},

@@ -20,7 +20,7 @@ import (
 )
 
 // layout is the version of the bucket tree and its records; a file of another one is not opened.
-const layout = 2
+const layout = 3
 
 // lockTimeout is how long Open waits for another process to let go of the file.
 const lockTimeout = 2 * time.Second

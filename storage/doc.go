@@ -12,13 +12,13 @@
 //	jobs      number                           -> the jobs before the newest one, and what forgotten ones left
 //	history   number, sequence                 -> a transition
 //	faults    number, sequence, summary        -> a fault, once, however many refer to it
-//	lists     tenant number, kind, status, number -> nothing: the order of all lists
+//	lists     tenant number, kind, status, number / 4096 -> which of those numbers: the order of all lists
 //	errors    tenant number, sequence of the fault -> number: what is in ERROR
 //	messages  tenant number, sequence          -> number: transitions that brought a fault
 //	counts    tenant number, kind, status      -> how many
 //	rejected  sequence                         -> a rejected message
 //	ages      stream time, number              -> nothing: since when a resource has something that will expire
-//	unfinished number                          -> nothing: resources with a job that the watchdog watches
+//	unfinished number / 4096                   -> which of those numbers: resources with a job that the watchdog watches
 //	relations tenant number, relation, value, 0, kind, status, number -> nothing: who refers to what
 //	groups    fingerprint                      -> what is counted of the faults with it
 //	members   fingerprint, number              -> the values that a resource in ERROR is counted under

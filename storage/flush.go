@@ -28,7 +28,7 @@ func (b *batch) flush(to sm.Position) error {
 			}
 		}
 	}
-	for _, write := range []func() error{b.writeCounts, b.writeGroups, b.writeValues} {
+	for _, write := range []func() error{b.listed.write, b.awaited.write, b.writeCounts, b.writeGroups, b.writeValues} {
 		if err := write(); err != nil {
 			return err
 		}
@@ -186,8 +186,8 @@ func (b *batch) index(t *touched) error {
 			return err
 		}
 	}
-	if err := mark(b.unfinished, numberKey(t.number), t.was.unfinished, t.is.unfinished); err != nil {
-		return err
+	if t.was.unfinished != t.is.unfinished {
+		b.awaited.mark(nil, t.number, t.is.unfinished)
 	}
 	return b.relate(t)
 }
@@ -200,27 +200,13 @@ func (b *batch) list(t *touched, tenant uint32) error {
 	}
 	if was != 0 {
 		b.counts[countKey{tenant, kind, was}]--
-		if err := b.lists.delete(listKey(tenant, kind, was, t.number)); err != nil {
-			return err
-		}
+		b.listed.mark(listKey(tenant, kind, was), t.number, false)
 	}
-	if is == 0 {
-		return nil
+	if is != 0 {
+		b.counts[countKey{tenant, kind, is}]++
+		b.listed.mark(listKey(tenant, kind, is), t.number, true)
 	}
-	b.counts[countKey{tenant, kind, is}]++
-	return b.lists.put(listKey(tenant, kind, is, t.number), nil)
-}
-
-// mark puts a key into a bucket or takes it out.
-func mark(index table, key []byte, was, is bool) error {
-	switch {
-	case was == is:
-		return nil
-	case is:
-		return index.put(key, nil)
-	default:
-		return index.delete(key)
-	}
+	return nil
 }
 
 func (b *batch) indexError(t *touched, tenant uint32) error {
@@ -253,7 +239,7 @@ func (b *batch) writeCounts() error {
 		if d < 0 && was < uint64(-d) {
 			return corrupt("%d %ss are counted as %s for tenant number %d, and %d go", was, key.kind, key.status, key.tenant, -d)
 		}
-		if err := b.replace(b.tally, listPrefix(key.tenant, key.kind, key.status), number(was+uint64(d)), number(was)); err != nil {
+		if err := b.replace(b.tally, listKey(key.tenant, key.kind, key.status), number(was+uint64(d)), number(was)); err != nil {
 			return err
 		}
 	}

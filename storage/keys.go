@@ -32,13 +32,10 @@ func idKey(k sm.Kind, id string, tenant uint32) []byte {
 	return binary.BigEndian.AppendUint32(idPrefix(k, id), tenant)
 }
 
-func listPrefix(tenant uint32, k sm.Kind, s sm.Status) []byte {
+// listKey is where a list stands, and its count.
+func listKey(tenant uint32, k sm.Kind, s sm.Status) []byte {
 	key := make([]byte, 0, 14)
 	return append(binary.BigEndian.AppendUint32(key, tenant), byte(k), byte(s))
-}
-
-func listKey(tenant uint32, k sm.Kind, s sm.Status, number uint64) []byte {
-	return binary.BigEndian.AppendUint64(listPrefix(tenant, k, s), number)
 }
 
 func errorKey(tenant uint32, sequence uint64) []byte {

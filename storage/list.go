@@ -47,8 +47,40 @@ type merge struct {
 // list is a place in one list.
 type list struct {
 	cursor *cursor
-	prefix []byte
+	set    []byte
+	key    []byte // of the chunk
+	chunk  chunk
 	number uint64 // 0 behind the last
+}
+
+// begin goes to the last number below the given one; 0 is beyond all numbers.
+func (l *list) begin(below uint64) {
+	if l.number = below; below == 0 {
+		l.number = 1<<64 - 1
+	}
+	beyond := binary.BigEndian.AppendUint64(slices.Clone(l.set), (l.number-1)>>chunkBits+1)
+	l.to(l.cursor.below(beyond))
+	l.next()
+}
+
+// to takes up a chunk, if it is of this list.
+func (l *list) to(key, record []byte) {
+	if l.key, l.chunk = nil, nil; len(key) == len(l.set)+8 && string(key[:len(l.set)]) == string(l.set) {
+		l.key, l.chunk = key, record
+	}
+}
+
+// next goes to the number before.
+func (l *list) next() {
+	for l.key != nil {
+		first := firstOf(l.key)
+		if n := l.chunk.below(int(min(l.number-first, chunkSpan))); n >= 0 {
+			l.number = first + uint64(n)
+			return
+		}
+		l.to(l.cursor.prev())
+	}
+	l.number = 0
 }
 
 // newMerge returns nil for a query of a tenant that has nothing.
@@ -71,9 +103,8 @@ func newMerge(v view, q sm.Query) (*merge, error) {
 			continue
 		}
 		for _, status := range statuses(q, kind) {
-			l := list{cursor: v.lists.cursor(), prefix: listPrefix(tenant, kind, status)}
-			if k, _ := seekBelow(l.cursor, l.prefix, below); k != nil {
-				l.number = binary.BigEndian.Uint64(k[len(l.prefix):])
+			l := list{cursor: v.lists.cursor(), set: listKey(tenant, kind, status)}
+			if l.begin(below); l.number != 0 {
 				m.lists = append(m.lists, l)
 			}
 		}
@@ -99,8 +130,8 @@ func statuses(q sm.Query, kind sm.Kind) []sm.Status {
 	return alive
 }
 
-// next is the next number, 0 at the end, and the prefix of the list that it stands in.
-func (m *merge) next() (number uint64, prefix []byte) {
+// next is the next number, 0 at the end, and the key of the chunk that it stands in.
+func (m *merge) next() (number uint64, key []byte) {
 	if len(m.lists) == 0 {
 		return 0, nil
 	}
@@ -111,12 +142,9 @@ func (m *merge) next() (number uint64, prefix []byte) {
 		}
 	}
 	l := &m.lists[top]
-	n := l.number
-	l.number = 0
-	if k, _ := l.cursor.prev(); len(k) == len(l.prefix)+8 && string(k[:len(l.prefix)]) == string(l.prefix) {
-		l.number = binary.BigEndian.Uint64(k[len(l.prefix):])
-	}
-	return n, l.prefix
+	number, key = l.number, l.key
+	l.next()
+	return number, key
 }
 
 // Faults returns what is in ERROR, the newest fault first: of one tenant, or of all for "". The page begins behind

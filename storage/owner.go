@@ -34,9 +34,11 @@ func (o *owners) whose(t table, key []byte) string {
 		return fmt.Sprintf("tenant %.64q", key)
 	case idIDs:
 		return ofID(key)
-	case idHot, idCold, idJobs, idHistory, idFaults, idUnfinished:
+	case idHot, idCold, idJobs, idHistory, idFaults:
 		return o.numbered(key, 0)
-	case idLists, idAges, idRelations, idMembers:
+	case idLists, idUnfinished:
+		return chunked(key)
+	case idAges, idRelations, idMembers:
 		return o.numbered(key, len(key)-8)
 	case idErrors, idMessages:
 		return numbered("the fault of message", key, len(key)-8)
@@ -57,6 +59,14 @@ func numbered(what string, key []byte, at int) string {
 		return ""
 	}
 	return fmt.Sprintf("%s %d", what, binary.BigEndian.Uint64(key[at:]))
+}
+
+// chunked is the owner of a chunk of a set.
+func chunked(key []byte) string {
+	if len(key) < 8 {
+		return ""
+	}
+	return fmt.Sprintf("resources number %d to %d", firstOf(key), firstOf(key)+chunkSpan-1)
 }
 
 // ofID is the owner of a record of the ids.

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"encoding/binary"
 	"errors"
 
 	sm "faultd/statemachine"
@@ -10,15 +9,17 @@ import (
 // loadPending reads which jobs have not ended, for the watchdog.
 func (db *DB) loadPending() error {
 	return db.view(func(v view) error {
-		return v.unfinished.all(func(k, _ []byte) error {
-			r, h, err := v.resource(binary.BigEndian.Uint64(k))
-			if err == nil && !h.unfinished {
-				err = v.misplaced(v.unfinished, k, r.Key)
+		return v.unfinished.all(func(k, record []byte) error {
+			for _, n := range chunk(record).members(firstOf(k)) {
+				r, h, err := v.resource(n)
+				if err == nil && !h.unfinished {
+					err = v.misplaced(v.unfinished, k, r.Key)
+				}
+				if err != nil {
+					return err
+				}
+				db.watch(r.Pending(), nil)
 			}
-			if err != nil {
-				return err
-			}
-			db.watch(r.Pending(), nil)
 			return nil
 		})
 	})

@@ -19,9 +19,7 @@ var ofTheStore = []mutant{
 	{"the tenant is left out of the id's key", "storage/keys.go",
 		`return binary.BigEndian.AppendUint32(idPrefix(k, id), tenant)`, `return binary.BigEndian.AppendUint32(idPrefix(k, id), 1)`, "./storage"},
 	{"a resource stays in the list that it has left", "storage/flush.go",
-		`if err := b.lists.delete(listKey(tenant, kind, was, t.number)); err != nil {
-			return err
-		}`, ``, "./storage"},
+		`b.listed.mark(listKey(tenant, kind, was), t.number, false)`, ``, "./storage"},
 	{"what left a status is still counted in it", "storage/flush.go",
 		`b.counts[countKey{tenant, kind, was}]--`, ``, "./storage"},
 	{"what is expired depends on the borders of batches", "storage/batch.go",
