@@ -29,27 +29,30 @@ const (
 	warmFor  = 1.0 // seconds before them
 )
 
-// freshness measures from the call that publishes an event to its line in /v1/stream, which follows its commit.
+// freshness measures from the call that publishes an event to its line in /v1/stream, which follows its commit. Each round
+// has a daemon and a store of its own.
 func (b *bench) freshness() error {
-	for _, sync := range []string{"always", "2m"} {
-		if err := b.freshnessWith(sync); err != nil {
-			return err
+	for range b.rounds {
+		for _, p := range paces {
+			if err := b.freshnessAt(p); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// freshnessWith uses one daemon for all rounds, whose embedded server writes through that often.
-func (b *bench) freshnessWith(sync string) error {
+// freshnessAt does one round, with a daemon whose embedded server writes through as often as the pace says.
+func (b *bench) freshnessAt(p pace) error {
 	dir := filepath.Join(b.dir, "data")
 	defer os.RemoveAll(dir)
-	d, err := b.startDaemon(dir, "--nats-addr", "127.0.0.1:0", "--nats-sync", sync)
+	d, err := b.startDaemon(dir, "--nats-addr", "127.0.0.1:0", "--nats-sync", p.sync)
 	if err != nil {
 		return err
 	}
 	f := &freshRun{b: b, d: d}
 	if err = f.connect(); err == nil {
-		err = f.rounds(sync)
+		err = f.round(p)
 	}
 	if _, stopped := d.stop(); err == nil {
 		err = stopped
@@ -59,10 +62,9 @@ func (b *bench) freshnessWith(sync string) error {
 
 // freshRun publishes to a daemon and watches it.
 type freshRun struct {
-	b    *bench
-	d    *daemon
-	js   jetstream.JetStream
-	next int // number of the next resource
+	b  *bench
+	d  *daemon
+	js jetstream.JetStream
 }
 
 func (f *freshRun) connect() error {
@@ -77,21 +79,14 @@ func (f *freshRun) connect() error {
 	return err
 }
 
-func (f *freshRun) rounds(sync string) error {
+func (f *freshRun) round(p pace) error {
 	defer f.js.Conn().Close()
-	for range f.b.rounds {
-		for _, p := range paces {
-			if p.sync != sync {
-				continue
-			}
-			values, err := f.once(p.perSecond)
-			if err != nil {
-				return err
-			}
-			f.b.results.add(fmt.Sprintf("Freshness/sync=%s/rate=%d", sync, p.perSecond), values...)
-			f.b.say("freshness: sync %s, %d a second", sync, p.perSecond)
-		}
+	values, err := f.once(p.perSecond)
+	if err != nil {
+		return err
 	}
+	f.b.results.add(fmt.Sprintf("Freshness/sync=%s/rate=%d", p.sync, p.perSecond), values...)
+	f.b.say("freshness: sync %s, %d a second", p.sync, p.perSecond)
 	return nil
 }
 
@@ -100,8 +95,7 @@ func (f *freshRun) once(perSecond int) ([]value, error) {
 	seconds := f.b.seconds(freshFor)
 	warm := int(min(warmFor, seconds.Seconds()) * float64(perSecond))
 	total := warm + int(seconds.Seconds()*float64(perSecond))
-	l := load{First: f.next, Resources: whole(total/2 + 1), Steps: twoSteps}
-	f.next += l.Resources
+	l := load{Resources: whole(total/2 + 1), Steps: twoSteps}
 	info, err := f.js.Stream(f.b.ctx, stream.Name)
 	if err != nil {
 		return nil, err
