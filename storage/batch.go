@@ -30,6 +30,7 @@ type batch struct {
 	tenants  map[string]uint32 // born in this batch
 	listed   sets
 	awaited  sets // the unfinished
+	aging    sets
 	open     map[sm.Key]*touched
 	born     map[uint64]*touched // in this batch, so that the file does not have it yet
 	order    []*touched          // as they were first touched
@@ -147,7 +148,7 @@ func (db *DB) begin() (*batch, error) {
 	}
 	s := newTables(tx)
 	return &batch{
-		db: db, tables: s, listed: sets{of: s.lists}, awaited: sets{of: s.unfinished}, next: db.next, counters: db.counters, hash: db.hash, clock: db.clock,
+		db: db, tables: s, listed: sets{of: s.lists}, awaited: sets{of: s.unfinished}, aging: sets{of: s.ages}, next: db.next, counters: db.counters, hash: db.hash, clock: db.clock,
 		epochs: db.epochs, gaps: db.gaps, behind: db.behind,
 		groups: map[string]*group{}, values: map[string]int64{},
 		tenants: map[string]uint32{}, open: map[sm.Key]*touched{}, born: map[uint64]*touched{}, counts: map[countKey]int64{},
@@ -243,9 +244,7 @@ func (b *batch) decide(e *sm.Entry) (sm.Outcome, error) {
 	if outcome.Transition == nil {
 		return outcome, nil
 	}
-	if err := b.record(t, &event, outcome.Transition); err != nil {
-		return outcome, err
-	}
+	b.record(t, &event, outcome.Transition)
 	if err := b.tell(outcome.Transition, &was, &t.resource); err != nil {
 		return outcome, err
 	}
@@ -253,7 +252,7 @@ func (b *batch) decide(e *sm.Entry) (sm.Outcome, error) {
 }
 
 // record keeps a transition, and the faults that came with it.
-func (b *batch) record(t *touched, e *sm.Event, tr *sm.Transition) error {
+func (b *batch) record(t *touched, e *sm.Event, tr *sm.Transition) {
 	t.transitions = append(t.transitions, tr)
 	t.total++
 	if e.Fault != nil {
@@ -263,10 +262,9 @@ func (b *batch) record(t *touched, e *sm.Event, tr *sm.Transition) error {
 		t.faults = append(t.faults, tr.Fault)
 	}
 	b.changes = append(b.changes, sm.Change{Key: e.Key, Transition: *tr})
-	if t.oldest != 0 {
-		return nil
+	if t.oldest == 0 {
+		b.age(t, tr.StreamTime)
 	}
-	return b.age(t, tr.StreamTime)
 }
 
 // find returns the resources of a kind and id: those of all tenants where the key names none.

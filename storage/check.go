@@ -166,7 +166,7 @@ func (c *checker) resource(v view, number uint64, r *sm.Resource, h *hot) {
 		c.stands(v.relations, k, nil, name+" is not among what it is related to")
 	}
 	if h.oldest != 0 {
-		c.stands(v.ages, rowKey(uint64(h.oldest), number), nil, name+" is not among what will expire")
+		c.listed(v.ages, ageKey(h.oldest), number, name+" is not among what will expire")
 	}
 	if h.unfinished {
 		c.listed(v.unfinished, nil, number, name+" is not among what is unfinished")
@@ -231,7 +231,7 @@ func (c *checker) index(v view, db *DB) {
 func places(t table) (n int) {
 	_ = t.bucket().ForEach(func(k, record []byte) error {
 		switch {
-		case t.id != idLists && t.id != idUnfinished:
+		case t.id != idLists && t.id != idUnfinished && t.id != idAges:
 			n++
 		case t.fits(k, record):
 			n += len(chunk(record[:len(record)-checksumSize]).members(0))

@@ -17,7 +17,7 @@
 //	messages  tenant number, sequence          -> number: transitions that brought a fault
 //	counts    tenant number, kind, status      -> how many
 //	rejected  sequence                         -> a rejected message
-//	ages      stream time, number              -> nothing: since when a resource has something that will expire
+//	ages      minute of the stream's time, number / 4096 -> which of those numbers: since when they have something that will expire
 //	unfinished number / 4096                   -> which of those numbers: resources with a job that the watchdog watches
 //	relations tenant number, relation, value, 0, kind, status, number -> nothing: who refers to what
 //	groups    fingerprint                      -> what is counted of the faults with it

@@ -22,7 +22,7 @@ func (b *batch) tick(now sm.Time) error {
 	if b.db.retention == 0 || now/minute == was/minute {
 		return nil
 	}
-	until := now/minute*minute - b.db.retention
+	until := (now - b.db.retention) / minute * minute
 	if now/hour != was/hour {
 		if err := b.expireGroups(until); err != nil {
 			return err
@@ -31,24 +31,25 @@ func (b *batch) tick(now sm.Time) error {
 	return b.expire(until)
 }
 
-// expire lets go of deleted resources and of rows of history that came until then.
+// expire lets go of deleted resources and of rows of history that came until then, a full minute.
 func (b *batch) expire(until sm.Time) error {
-	var due [][]byte
-	c := b.ages.cursor()
-	for k, _ := c.first(); k != nil && sm.Time(binary.BigEndian.Uint64(k)) <= until; k, _ = c.next() {
-		due = append(due, append([]byte(nil), k...))
+	if err := b.aging.write(); err != nil {
+		return err
 	}
-	for _, k := range due {
-		if err := b.ages.delete(k); err != nil {
-			return err
-		}
-		t, err := b.touchNumber(binary.BigEndian.Uint64(k[8:]))
+	var due []uint64
+	c := b.ages.cursor()
+	for k, record := c.first(); k != nil && sm.Time(binary.BigEndian.Uint64(k))*minute <= until; k, record = c.next() {
+		due = append(due, chunk(record).members(firstOf(k))...)
+	}
+	for _, n := range due {
+		t, err := b.touchNumber(n)
 		if err != nil {
 			return err
 		}
-		if t.oldest != sm.Time(binary.BigEndian.Uint64(k)) {
-			return corrupt("%s leads to a resource that stands elsewhere", b.ages.record(k))
+		if t.oldest == 0 || t.oldest > until {
+			return corrupt("resource number %d stands among what expires, and has nothing that old", n)
 		}
+		b.aging.mark(ageKey(t.oldest), n, false)
 		if err := b.expireOne(t, until); err != nil {
 			return err
 		}
@@ -69,19 +70,20 @@ func (b *batch) expireOne(t *touched, until sm.Time) error {
 		if newest <= until {
 			return b.remove(t)
 		}
-		return b.age(t, newest)
+		b.age(t, newest)
+		return nil
 	}
 	oldest, err := b.cut(t, until)
-	if err != nil || oldest == 0 {
-		return err
+	if err == nil && oldest != 0 {
+		b.age(t, oldest)
 	}
-	return b.age(t, oldest)
+	return err
 }
 
 // age notes the stream time from which on the resource has something that will expire.
-func (b *batch) age(t *touched, from sm.Time) error {
+func (b *batch) age(t *touched, from sm.Time) {
 	t.oldest = from
-	return b.ages.put(rowKey(uint64(from), t.number), nil)
+	b.aging.mark(ageKey(from), t.number, true)
 }
 
 // remove takes a resource out of the store. What comes of it later is a resource that is new.

@@ -28,7 +28,7 @@ func (b *batch) flush(to sm.Position) error {
 			}
 		}
 	}
-	for _, write := range []func() error{b.listed.write, b.awaited.write, b.writeCounts, b.writeGroups, b.writeValues} {
+	for _, write := range []func() error{b.listed.write, b.awaited.write, b.aging.write, b.writeCounts, b.writeGroups, b.writeValues} {
 		if err := write(); err != nil {
 			return err
 		}

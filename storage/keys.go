@@ -38,6 +38,11 @@ func listKey(tenant uint32, k sm.Kind, s sm.Status) []byte {
 	return append(binary.BigEndian.AppendUint32(key, tenant), byte(k), byte(s))
 }
 
+// ageKey is where those stand that something came of at that time, in the full minute that follows.
+func ageKey(t sm.Time) []byte {
+	return numberKey(uint64((t + minute - 1) / minute))
+}
+
 func errorKey(tenant uint32, sequence uint64) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, tenant), sequence)
 }

@@ -36,9 +36,9 @@ func (o *owners) whose(t table, key []byte) string {
 		return ofID(key)
 	case idHot, idCold, idJobs, idHistory, idFaults:
 		return o.numbered(key, 0)
-	case idLists, idUnfinished:
+	case idLists, idUnfinished, idAges:
 		return chunked(key)
-	case idAges, idRelations, idMembers:
+	case idRelations, idMembers:
 		return o.numbered(key, len(key)-8)
 	case idErrors, idMessages:
 		return numbered("the fault of message", key, len(key)-8)

@@ -76,12 +76,19 @@ func newServe() *cobra.Command {
 			}
 			s.limits.Rate = s.rate(cmd.Flags().Changed("rate-limit"))
 			limitMemory(s.memory, cmd.Flags().Changed("memory-limit"), os.LookupEnv)
-			paceGarbage(os.LookupEnv)
+			paceGarbage(s.heapGoal(), os.LookupEnv)
 			return serve(cmd.Context(), &s, cmd.ErrOrStderr())
 		},
 	}
 	s.addFlags(cmd.Flags())
 	return cmd
+}
+
+func (s *settings) heapGoal() uint64 {
+	if s.natsURL == "" {
+		return heapGoalWithServer
+	}
+	return heapGoal
 }
 
 func (s *settings) addFlags(flags *pflag.FlagSet) {

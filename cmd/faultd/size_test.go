@@ -64,7 +64,7 @@ func TestLimitMemory(t *testing.T) {
 
 func TestGarbageShare(t *testing.T) {
 	for live, want := range map[uint64]int{0: 5500, 8 << 20: 2700, 52 << 20: 325, 104 << 20: 100, 90 << 20: 125, 1 << 30: 100} {
-		if is := garbageShare(live); is != want {
+		if is := garbageShare(heapGoal, live); is != want {
 			t.Errorf("%d bytes alive: %d %%, want %d", live, is, want)
 		}
 	}
@@ -74,11 +74,11 @@ func TestGarbageShare(t *testing.T) {
 func TestPaceGarbage_FollowsWhatIsAlive(t *testing.T) {
 	was := debug.SetGCPercent(100)
 	t.Cleanup(func() { debug.SetGCPercent(was) })
-	paceGarbage(func(string) (string, bool) { return "77", true })
+	paceGarbage(heapGoal, func(string) (string, bool) { return "77", true })
 	if is := debug.SetGCPercent(100); is != 100 {
 		t.Fatalf("GOGC is set, and the share is %d %%", is)
 	}
-	paceGarbage(func(string) (string, bool) { return "", false })
+	paceGarbage(heapGoal, func(string) (string, bool) { return "", false })
 	share := func(alive uint64, holds func(int) bool) {
 		t.Helper()
 		var is int
