@@ -38,20 +38,20 @@ type reader struct {
 // handle takes the next message. JetStream numbers what it delivers: a break in those numbers is a message
 // lost on the way, a break in the sequences alone is one that the stream no longer has.
 func (r *reader) handle(msg jetstream.Msg) {
-	meta, err := msg.Metadata()
+	d, err := parseDelivery(msg.Reply())
 	if err != nil {
 		r.queue.close(fmt.Errorf("%w: %w", errBroken, err))
 		return
 	}
 	r.delivered++
-	seq := meta.Sequence.Stream
+	seq := d.sequence
 	if r.next == 0 {
 		r.next = seq
 	}
 	var hole *statemachine.Gap
 	switch {
-	case meta.Sequence.Consumer != r.delivered:
-		r.queue.close(fmt.Errorf("%w: deliveries %d to %d were lost on the way", errBroken, r.delivered, meta.Sequence.Consumer-1))
+	case d.number != r.delivered:
+		r.queue.close(fmt.Errorf("%w: deliveries %d to %d were lost on the way", errBroken, r.delivered, d.number-1))
 		return
 	case seq < r.next: // known
 		return
@@ -62,9 +62,9 @@ func (r *reader) handle(msg jetstream.Msg) {
 		hole = r.hole()
 		hole.From, hole.To = r.next, seq-1
 	}
-	r.lag.saw(seq + meta.NumPending)
-	m := received{sequence: seq, pending: meta.NumPending, Message: Message{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(),
-		Sequence: r.base + seq, Base: r.base, StreamTime: statemachine.At(meta.Timestamp)}}
+	r.lag.saw(seq + d.pending)
+	m := received{sequence: seq, pending: d.pending, Message: Message{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(),
+		Sequence: r.base + seq, Base: r.base, StreamTime: d.streamTime}}
 	e := r.decoder.decode(&m.Message)
 	if r.queue.put(&e, &m, hole) {
 		r.next = seq + 1

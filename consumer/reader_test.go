@@ -2,7 +2,9 @@ package consumer
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,22 +14,41 @@ import (
 	"faultd/statemachine"
 )
 
-// delivery is a message as JetStream delivers it.
-type delivery struct {
+// delivered is a message as JetStream delivers it.
+type delivered struct {
 	jetstream.Msg
-	meta jetstream.MsgMetadata
+	reply string
 }
 
-func deliver(delivered, sequence uint64) delivery {
-	d := delivery{}
-	d.meta.Sequence = jetstream.SequencePair{Consumer: delivered, Stream: sequence}
-	return d
+func deliver(number, sequence uint64) delivered {
+	return delivered{reply: fmt.Sprintf("$JS.ACK.JOBS.x.1.%d.%d.1700000000000000000.9", sequence, number)}
 }
 
-func (d delivery) Metadata() (*jetstream.MsgMetadata, error) { return &d.meta, nil }
-func (d delivery) Subject() string                           { return "jobs.t.server.s.started" }
-func (d delivery) Headers() nats.Header                      { return nil }
-func (d delivery) Data() []byte                              { return []byte("{}") }
+func (d delivered) Reply() string      { return d.reply }
+func (delivered) Subject() string      { return "jobs.t.server.s.started" }
+func (delivered) Headers() nats.Header { return nil }
+func (delivered) Data() []byte         { return []byte("{}") }
+
+// What the client library reads out of a reply subject is read, and what it does not take is an error.
+func TestParseDelivery(t *testing.T) {
+	for reply, want := range map[string]delivery{
+		"$JS.ACK.JOBS.Xy.1.12.3.1700000000000000123.45":             {12, 3, 1700000000000000123, 45},
+		"$JS.ACK._.h4sh.JOBS.Xy.1.12.3.1700000000000000123.0":       {12, 3, 1700000000000000123, 0},
+		"$JS.ACK.hub.h4sh.JOBS.Xy.1.12.3.1700000000000000123.4.rnd": {12, 3, 1700000000000000123, 4},
+	} {
+		d, err := parseDelivery(reply)
+		if err != nil || d != want {
+			t.Errorf("%s: %+v, %v", reply, d, err)
+		}
+	}
+	for _, reply := range []string{"", "$JS.ACK", "$JS.ACK.JOBS.Xy.1.12.3.1700000000000000123", "$JS.ACK.JOBS.Xy.1.12.3.1700000000000000123.4.5",
+		"$JS.FC.JOBS.Xy.1.12.3.1700000000000000123.4", "$JS.ACK.JOBS.Xy.1.-2.3.1700000000000000123.4", "$JS.ACK.JOBS.Xy.1..3.1700000000000000123.4",
+		"$JS.ACK.JOBS.Xy.1.12.3.17000000000000001234.4", "$JS.ACK.JOBS.Xy.1.12.3x.1700000000000000123.4"} {
+		if d, err := parseDelivery(reply); err == nil || !strings.Contains(err.Error(), "reply subject") {
+			t.Errorf("%q: %+v, %v", reply, d, err)
+		}
+	}
+}
 
 // Behind a hole that is allowed reading goes on, and the numbers of an epoch begin where the last one's ended.
 func TestHandle_ContinuesOverHoles(t *testing.T) {
@@ -49,19 +70,19 @@ func TestHandle_Continuity(t *testing.T) {
 	gapOf := func(from, to uint64) error { return gap("JOBS", from, to) }
 	for name, c := range map[string]struct {
 		next       uint64
-		deliveries []delivery
+		deliveries []delivered
 		want       []uint64 // that reach the queue
 		end        error
 	}{
-		"in order":                {5, []delivery{deliver(1, 5), deliver(2, 6), deliver(3, 7)}, []uint64{5, 6, 7}, nil},
-		"fresh, wherever":         {0, []delivery{deliver(1, 40), deliver(2, 41)}, []uint64{40, 41}, nil},
-		"known again":             {5, []delivery{deliver(1, 4), deliver(2, 5), deliver(3, 5), deliver(4, 6)}, []uint64{5, 6}, nil},
-		"a hole":                  {5, []delivery{deliver(1, 5), deliver(2, 9), deliver(3, 10)}, []uint64{5}, gapOf(6, 8)},
-		"a hole of one message":   {5, []delivery{deliver(1, 5), deliver(2, 7)}, []uint64{5}, gapOf(6, 6)},
-		"a hole at the beginning": {5, []delivery{deliver(1, 7)}, nil, gapOf(5, 6)},
-		"lost on the way":         {5, []delivery{deliver(1, 5), deliver(3, 7), deliver(4, 8)}, []uint64{5}, errBroken},
-		"the first one lost":      {5, []delivery{deliver(2, 6)}, nil, errBroken},
-		"another consumer's":      {5, []delivery{deliver(1, 5), deliver(1, 6)}, []uint64{5}, errBroken},
+		"in order":                {5, []delivered{deliver(1, 5), deliver(2, 6), deliver(3, 7)}, []uint64{5, 6, 7}, nil},
+		"fresh, wherever":         {0, []delivered{deliver(1, 40), deliver(2, 41)}, []uint64{40, 41}, nil},
+		"known again":             {5, []delivered{deliver(1, 4), deliver(2, 5), deliver(3, 5), deliver(4, 6)}, []uint64{5, 6}, nil},
+		"a hole":                  {5, []delivered{deliver(1, 5), deliver(2, 9), deliver(3, 10)}, []uint64{5}, gapOf(6, 8)},
+		"a hole of one message":   {5, []delivered{deliver(1, 5), deliver(2, 7)}, []uint64{5}, gapOf(6, 6)},
+		"a hole at the beginning": {5, []delivered{deliver(1, 7)}, nil, gapOf(5, 6)},
+		"lost on the way":         {5, []delivered{deliver(1, 5), deliver(3, 7), deliver(4, 8)}, []uint64{5}, errBroken},
+		"the first one lost":      {5, []delivered{deliver(2, 6)}, nil, errBroken},
+		"another consumer's":      {5, []delivered{deliver(1, 5), deliver(1, 6)}, []uint64{5}, errBroken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := newQueue(Config{}.withDefaults())

@@ -13,9 +13,9 @@ import (
 // clients is how many connections ask at a time, each for one answer after the other.
 const clients = 4
 
-// ask asks for the paths in turn for that long, and returns how many answers came and how long each took. It reads no more
+// ask asks for the paths in turn for that long, and returns how long each answer took. It reads no more
 // of an answer than its status and its end: the server is what is measured.
-func ask(address string, paths []string, atLeast time.Duration) (answers int, waits []time.Duration, err error) {
+func ask(address string, paths []string, atLeast time.Duration) (waits []time.Duration, err error) {
 	var wg sync.WaitGroup
 	results := make([]asked, clients)
 	for i := range results {
@@ -26,7 +26,7 @@ func ask(address string, paths []string, atLeast time.Duration) (answers int, wa
 		waits = append(waits, results[i].waits...)
 		err = errors.Join(err, results[i].err)
 	}
-	return len(waits), waits, err
+	return waits, err
 }
 
 // asked is one connection.
