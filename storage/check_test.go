@@ -34,8 +34,10 @@ func TestCheck_FindsWhatWasTamperedWith(t *testing.T) {
 			return b.Put(k, sealed("lists", k, make([]byte, 2+4)))
 		}, "places"},
 		"an error forgotten": {"errors", func(b *bbolt.Bucket, k, _ []byte) error { return b.Delete(k) }, "not among what is in ERROR"},
-		"a count wrong":      {"counts", func(b *bbolt.Bucket, k, _ []byte) error { return b.Put(k, sealed("counts", k, nine)) }, "9 servers are counted"},
-		"an id astray":       {"ids", func(b *bbolt.Bucket, k, _ []byte) error { return b.Put(k, sealed("ids", k, nine)) }, "its id leads to 9"},
+		"a list too long": {"lists", func(b *bbolt.Bucket, k, _ []byte) error {
+			return b.Put(k, sealed("lists", k, []byte{0, 1, 0, 2, 0, 3, 0, 0, 0, 0}))
+		}, "3 servers are counted"},
+		"an id astray": {"ids", func(b *bbolt.Bucket, k, _ []byte) error { return b.Put(k, sealed("ids", k, nine)) }, "its id leads to 9"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := temp(t)

@@ -45,7 +45,6 @@ var (
 	bucketFaults   = []byte("faults")
 	bucketLists    = []byte("lists")
 	bucketErrors   = []byte("errors")
-	bucketCounts   = []byte("counts")
 	bucketRejected = []byte("rejected")
 
 	bucketAges       = []byte("ages")
@@ -64,7 +63,7 @@ var (
 	bucketGaps   = []byte("gaps")
 
 	buckets = [][]byte{bucketMeta, bucketTenants, bucketIDs, bucketHot, bucketCold, bucketJobs, bucketHistory,
-		bucketFaults, bucketLists, bucketErrors, bucketCounts, bucketRejected, bucketAges, bucketUnfinished, bucketRelations, bucketMessages,
+		bucketFaults, bucketLists, bucketErrors, bucketRejected, bucketAges, bucketUnfinished, bucketRelations, bucketMessages,
 		bucketGroups, bucketMembers, bucketGroupTenants, bucketShared, bucketValues, bucketOutbox, bucketEpochs, bucketGaps}
 
 	keyLayout   = []byte("layout")
@@ -382,12 +381,11 @@ func (db *DB) loadTables(v view) error {
 		return err
 	}
 	db.counts = map[countKey]uint64{}
-	return v.tally.all(func(k, v []byte) error {
-		if len(k) != 6 || len(v) != 8 {
-			return fmt.Errorf("count %x: %w", k, errShort)
+	return v.lists.all(func(k, record []byte) error {
+		if len(k) != 14 {
+			return fmt.Errorf("list %x: %w", k, errShort)
 		}
-		key := countKey{binary.BigEndian.Uint32(k), sm.Kind(k[4]), sm.Status(k[5])}
-		db.counts[key] = binary.BigEndian.Uint64(v)
+		db.counts[countKey{binary.BigEndian.Uint32(k), sm.Kind(k[4]), sm.Status(k[5])}] += uint64(chunk(record).size())
 		return nil
 	})
 }

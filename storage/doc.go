@@ -15,7 +15,6 @@
 //	lists     tenant number, kind, status, number / 4096 -> which of those numbers: the order of all lists
 //	errors    tenant number, sequence of the fault -> number: what is in ERROR
 //	messages  tenant number, sequence          -> number: transitions that brought a fault
-//	counts    tenant number, kind, status      -> how many
 //	rejected  sequence                         -> a rejected message
 //	ages      minute of the stream's time, number / 4096 -> which of those numbers: since when they have something that will expire
 //	unfinished number / 4096                   -> which of those numbers: resources with a job that the watchdog watches

@@ -28,7 +28,7 @@ func (b *batch) flush(to sm.Position) error {
 			}
 		}
 	}
-	for _, write := range []func() error{b.listed.write, b.awaited.write, b.aging.write, b.writeCounts, b.writeGroups, b.writeValues} {
+	for _, write := range []func() error{b.listed.write, b.awaited.write, b.aging.write, b.hashCounts, b.writeGroups, b.writeValues} {
 		if err := write(); err != nil {
 			return err
 		}
@@ -233,25 +233,24 @@ func inError(h hot) uint64 {
 	return h.fault.sequence
 }
 
-func (b *batch) writeCounts() error {
+// hashCounts has the sizes of the lists count for the state hash. They are not written: the lists have them.
+func (b *batch) hashCounts() error {
 	for key, d := range b.counts {
 		was := b.db.counts[key]
 		if d < 0 && was < uint64(-d) {
 			return corrupt("%d %ss are counted as %s for tenant number %d, and %d go", was, key.kind, key.status, key.tenant, -d)
 		}
-		if err := b.replace(b.tally, listKey(key.tenant, key.kind, key.status), number(was+uint64(d)), number(was)); err != nil {
-			return err
-		}
+		b.hash += b.countSum(key, was+uint64(d)) - b.countSum(key, was)
 	}
 	return nil
 }
 
-// number is a count as a record; 0 has none.
-func number(n uint64) []byte {
+// countSum is what the size of a list adds to the state hash.
+func (s *tables) countSum(key countKey, n uint64) uint64 {
 	if n == 0 {
-		return nil
+		return 0
 	}
-	return numberKey(n)
+	return table{&s.access, idCounts}.sum(listKey(key.tenant, key.kind, key.status), numberKey(n))
 }
 
 func (b *batch) writeRejected() error {

@@ -11,6 +11,14 @@ func numberKey(number uint64) []byte {
 	return binary.BigEndian.AppendUint64(make([]byte, 0, 8+checksumSize), number)
 }
 
+// number is a count as a record; 0 has none.
+func number(n uint64) []byte {
+	if n == 0 {
+		return nil
+	}
+	return numberKey(n)
+}
+
 // rowKey is the key of a row of a resource's history.
 func rowKey(number, sequence uint64) []byte {
 	return binary.BigEndian.AppendUint64(numberKey(number), sequence)

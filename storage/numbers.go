@@ -52,6 +52,17 @@ func (c chunk) at(i int) int {
 	return int(binary.BigEndian.Uint16(c[2*i:])) % chunkSpan
 }
 
+// size is how many numbers the chunk holds.
+func (c chunk) size() (n int) {
+	if len(c) < bitmapSize {
+		return len(c) / 2
+	}
+	for i := 0; i < bitmapSize; i += 8 {
+		n += bits.OnesCount64(binary.LittleEndian.Uint64(c[i:]))
+	}
+	return n
+}
+
 // members are the numbers of a chunk, from the largest down.
 func (c chunk) members(first uint64) (all []uint64) {
 	for n := c.below(chunkSpan); n >= 0; n = c.below(n) {

@@ -17,7 +17,7 @@ const (
 	idJobs
 	idHistory
 	idFaults
-	idCounts
+	idCounts // has no bucket: the sizes of the lists
 	idRejected
 	idGroups
 	idMembers
@@ -42,7 +42,7 @@ const (
 // bucketNames are the buckets of the tables by id.
 var bucketNames = [idEnd][]byte{
 	idMeta: bucketMeta, idHot: bucketHot, idCold: bucketCold, idJobs: bucketJobs, idHistory: bucketHistory, idFaults: bucketFaults,
-	idCounts: bucketCounts, idRejected: bucketRejected, idGroups: bucketGroups, idMembers: bucketMembers,
+	idRejected: bucketRejected, idGroups: bucketGroups, idMembers: bucketMembers,
 	idGroupTenants: bucketGroupTenants, idShared: bucketShared, idValues: bucketValues,
 	idTenants: bucketTenants, idIDs: bucketIDs, idLists: bucketLists, idErrors: bucketErrors, idMessages: bucketMessages,
 	idAges: bucketAges, idUnfinished: bucketUnfinished, idRelations: bucketRelations,
@@ -58,7 +58,7 @@ type tables struct {
 	access
 
 	// They count for the state hash.
-	meta, hot, cold, jobs, history, faults, tally, rejected  table
+	meta, hot, cold, jobs, history, faults, rejected         table
 	groupRecords, members, groupTenants, shared, valueCounts table
 	// They do not.
 	tenantNumbers, ids, lists, errors, messages, ages, unfinished, relations, outbox, epochRecords, gapRecords table
@@ -84,7 +84,7 @@ func newTables(tx *bbolt.Tx) *tables {
 	in := &s.access
 	in.tx, in.scratch = tx, in.buffer[:0]
 	s.meta, s.hot, s.cold, s.jobs = table{in, idMeta}, table{in, idHot}, table{in, idCold}, table{in, idJobs}
-	s.history, s.faults, s.tally, s.rejected = table{in, idHistory}, table{in, idFaults}, table{in, idCounts}, table{in, idRejected}
+	s.history, s.faults, s.rejected = table{in, idHistory}, table{in, idFaults}, table{in, idRejected}
 	s.groupRecords, s.members, s.groupTenants = table{in, idGroups}, table{in, idMembers}, table{in, idGroupTenants}
 	s.shared, s.valueCounts, s.tenantNumbers = table{in, idShared}, table{in, idValues}, table{in, idTenants}
 	s.ids, s.lists, s.errors, s.messages = table{in, idIDs}, table{in, idLists}, table{in, idErrors}, table{in, idMessages}
