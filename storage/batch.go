@@ -34,6 +34,7 @@ type batch struct {
 	open     map[sm.Key]*touched
 	born     map[uint64]*touched // in this batch, so that the file does not have it yet
 	order    []*touched          // as they were first touched
+	unused   []touched
 	counters sm.Counters
 	counts   map[countKey]int64
 	groups   map[string]*group
@@ -294,8 +295,8 @@ func (b *batch) touch(key sm.Key) (*touched, error) {
 	if t := b.open[key]; t != nil {
 		return t, nil
 	}
-	t := &touched{tenant: b.tenantNumber(key.Tenant)}
-	if t.tenant != 0 {
+	t := b.fresh()
+	if t.tenant = b.tenantNumber(key.Tenant); t.tenant != 0 {
 		if v := b.ids.find(idKey(key.Kind, key.ID, t.tenant)); v != nil {
 			t.number = binary.BigEndian.Uint64(v)
 			if err := b.load(t); err != nil {
@@ -310,6 +311,18 @@ func (b *batch) touch(key sm.Key) (*touched, error) {
 	b.open[key] = t
 	b.order = append(b.order, t)
 	return t, nil
+}
+
+// fresh is the next touched of a slab, each of which is as large as all before it up to a limit: one by one they would cost
+// more to allocate than to fill.
+func (b *batch) fresh() *touched {
+	const most = 64
+	if len(b.unused) == 0 {
+		b.unused = make([]touched, min(max(1, len(b.order)), most))
+	}
+	t := &b.unused[0]
+	b.unused = b.unused[1:]
+	return t
 }
 
 // touchNumber is touch for a resource of which only the number is known.

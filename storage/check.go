@@ -25,7 +25,7 @@ type Report struct {
 const maxProblems = 100
 
 // Check reads a store at rest and compares all that follows from something else with what it follows from: the
-// structure of the file, the checksum of every record, the state hash, every resource's records, the lists, the counts,
+// structure of the file, the checksum of every record, every resource's records, the lists, the counts,
 // what is in ERROR, the counters, the outbox and the state hash. The error says why it could not be read at all; what is wrong with it
 // stands in the report. Where the structure is damaged nothing else is looked at.
 func Check(path string) (r Report, err error) {

@@ -145,16 +145,16 @@ func (t table) get(key []byte) []byte {
 // find is get for what must not be missed. Where the key is not there, what stands on both sides of its place is verified
 // too: a key that was damaged and kept its place would else be one that never was.
 func (t table) find(key []byte) []byte {
-	if v := t.get(key); v != nil {
-		return v
-	}
 	c := t.seeker()
 	k, record := c.Seek(key)
-	if k != nil {
+	switch {
+	case k == nil:
+		k, record = c.Last()
+	case bytes.Equal(k, key):
+		return t.verified(k, record)
+	default:
 		t.verified(k, record)
 		k, record = c.Prev()
-	} else {
-		k, record = c.Last()
 	}
 	if k != nil {
 		t.verified(k, record)
