@@ -33,6 +33,8 @@ const (
 
 	tellAgain  = 50 * time.Millisecond // after the first failure; then twice as long each time
 	tellAtMost = 5 * time.Second
+
+	tellBehind = 250 * time.Millisecond // from one batch to the next while the store is far behind the stream
 )
 
 // teller publishes what the store's outbox holds to the stream of faults: in order, nothing left out, and nothing
@@ -48,6 +50,7 @@ type teller struct {
 	step   func(string)
 	log    zerolog.Logger
 	counts *tellCounts
+	behind func() bool // whether the store is far behind the stream: what is told is late already
 
 	seen   *mark  // of the last message in the stream that is not from here; nil: it has to be looked at
 	after  uint64 // ordinal of the last row that is told
@@ -70,7 +73,7 @@ func (c *Consumer) startTelling(ctx context.Context, conn *connection) (stop fun
 		return nil, err
 	}
 	log := c.cfg.Logger.With().Str("component", "telling").Logger()
-	t := &teller{box: c.cfg.Outbox, conn: conn, step: c.cfg.Step, log: log, counts: &c.metrics.tellings,
+	t := &teller{box: c.cfg.Outbox, conn: conn, step: c.cfg.Step, log: log, counts: &c.metrics.tellings, behind: func() bool { return c.lag.messages() > behindLag },
 		faults: &faults{nc: conn.Conn, js: js, maxBytes: c.cfg.FaultsMaxBytes, log: log},
 		event:  &faultWriter{stream: c.cfg.Stream, resource: c.cfg.Render, fault: c.cfg.RenderFault, diagnosis: c.cfg.RenderDiagnosis}}
 	ctx, cancel := context.WithCancel(ctx)
@@ -96,6 +99,9 @@ func (t *teller) run(ctx context.Context) {
 		case err != nil:
 			pause(ctx, min(tellAgain<<min(failures, 10), tellAtMost), nil)
 			failures++
+		case more && t.behind():
+			failures = 0
+			pause(ctx, tellBehind, nil) // each batch costs the server some milliseconds
 		case more:
 			failures = 0
 		default:

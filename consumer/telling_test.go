@@ -241,6 +241,19 @@ func TestTelling_DiesBeforeItNotes(t *testing.T) {
 	b.checkFaults()
 }
 
+// Who reads a long backlog pauses between what it tells, and tells of all of it.
+func TestTelling_FarBehind(t *testing.T) {
+	b, store := newBench(t), newStore(t)
+	r := b.run(store, tell(store))
+	r.await(consumer.Ready, 0)
+	r.stop()
+	b.publishLoad(1, 60_000)
+	r = b.run(store, tell(store), func(cfg *consumer.Config) { cfg.BatchEvents = 500 })
+	r.await(consumer.Ready, 60_000)
+	b.awaitTold(store)
+	b.checkFaults()
+}
+
 func TestTelling_ServerRestarts(t *testing.T) {
 	b, store := newBench(t), newStore(t)
 	r := b.run(store, tell(store))

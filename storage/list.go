@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 
@@ -53,19 +54,22 @@ type list struct {
 	number uint64 // 0 behind the last
 }
 
-// begin goes to the last number below the given one; 0 is beyond all numbers.
-func (l *list) begin(below uint64) {
+// begin goes to the last number below the given one; 0 is beyond all numbers. A list that has none needs no cursor.
+func (l *list) begin(of table, below uint64) {
 	if l.number = below; below == 0 {
 		l.number = 1<<64 - 1
 	}
-	beyond := binary.BigEndian.AppendUint64(slices.Clone(l.set), (l.number-1)>>chunkBits+1)
-	l.to(l.cursor.below(beyond))
+	beyond := binary.BigEndian.AppendUint64(l.set, (l.number-1)>>chunkBits+1)
+	if l.to(of.before(beyond)); l.key != nil {
+		l.cursor = of.cursor()
+		l.to(l.cursor.below(beyond))
+	}
 	l.next()
 }
 
 // to takes up a chunk, if it is of this list.
 func (l *list) to(key, record []byte) {
-	if l.key, l.chunk = nil, nil; len(key) == len(l.set)+8 && string(key[:len(l.set)]) == string(l.set) {
+	if l.key, l.chunk = nil, nil; len(key) == len(l.set)+8 && bytes.HasPrefix(key, l.set) {
 		l.key, l.chunk = key, record
 	}
 }
@@ -103,8 +107,8 @@ func newMerge(v view, q sm.Query) (*merge, error) {
 			continue
 		}
 		for _, status := range statuses(q, kind) {
-			l := list{cursor: v.lists.cursor(), set: listKey(tenant, kind, status)}
-			if l.begin(below); l.number != 0 {
+			l := list{set: listKey(tenant, kind, status)}
+			if l.begin(v.lists, below); l.number != 0 {
 				m.lists = append(m.lists, l)
 			}
 		}
@@ -115,7 +119,9 @@ func newMerge(v view, q sm.Query) (*merge, error) {
 // statuses are those of the kind that a query asks for.
 func statuses(q sm.Query, kind sm.Kind) []sm.Status {
 	if len(q.Statuses) > 0 {
-		return slices.Compact(slices.Sorted(slices.Values(q.Statuses)))
+		all := slices.Clone(q.Statuses)
+		slices.Sort(all)
+		return slices.Compact(all)
 	}
 	all := kind.Statuses()
 	if q.ChangedSince != 0 {

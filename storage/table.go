@@ -162,6 +162,21 @@ func (t table) find(key []byte) []byte {
 	return nil
 }
 
+// before is the last record before a key, found without a cursor of its own.
+func (t table) before(key []byte) (k, v []byte) {
+	c := t.seeker()
+	k, record := c.Seek(key)
+	if k == nil {
+		k, record = c.Last()
+	} else {
+		k, record = c.Prev()
+	}
+	if k == nil {
+		return nil, nil
+	}
+	return k, t.verified(k, record)
+}
+
 // verified takes the checksum off a record; it returns nil, and notes the damage, if that does not fit.
 func (t table) verified(key, record []byte) []byte {
 	if !t.fits(key, record) {

@@ -20,8 +20,8 @@ import (
 const (
 	readResources = 1_000_000
 	fewResources  = 10_000
-	readFor       = 0.5    // seconds of a turn
-	readTurns     = 2      // in a round, one after the other with what they are compared with
+	readFor       = 0.25   // seconds of a turn
+	readTurns     = 4      // in a round, one after the other with what they are compared with
 	readLoad      = 20_000 // events a second
 )
 
