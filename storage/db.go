@@ -269,7 +269,7 @@ func create(o Options) (err error) {
 		}
 		return f.Truncate(0) // of a process that did not come to its end
 	})
-	if errors.Is(err, errMade) {
+	if errors.Is(err, errMade) || errors.Is(err, os.ErrNotExist) { // in which case another process has given it its name, or removed it
 		return nil
 	}
 	if err != nil {
