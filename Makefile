@@ -65,7 +65,7 @@ arch: ## compare the imports between our packages with the design
 lint: ## run golangci-lint
 	go run $(GOLANGCI_LINT) run ./...
 
-bench: ## measure everything beside what one would use instead, into testdata/bench.txt; about twenty minutes
+bench: ## measure everything beside what one would use instead, into testdata/bench.txt; about half an hour
 	cd $(PEERS) && go run ./bench -out ../bench.txt $(BENCH)
 
 clean: ## remove what was built; the data directory stays
