@@ -79,7 +79,7 @@ var (
 type Options struct {
 	Path   string // of the file; its directory must exist
 	Logger zerolog.Logger
-	// Retention is how long deleted resources and history are kept, in stream time; 0 is for ever. It is part of
+	// Retention is how long deleted resources and history are kept, in stream time, up to the next full minute; 0 is for ever. It is part of
 	// the policy: replicas of one log have equal states only if it is the same for all.
 	Retention time.Duration
 	// MaxSize is how large the file may become, in bytes; 0 is no limit. bbolt grows in steps of 16 MiB, so that less than

@@ -50,6 +50,30 @@ func TestExpire_DeletedResourcesAndOldHistory(t *testing.T) {
 	}
 }
 
+// What came at a full minute expires with it, what came a moment later with the next.
+func TestExpire_AtFullMinutes(t *testing.T) {
+	const full = 40 // this event comes at one
+	db := retaining(t, 10*time.Minute)
+	apply(t, db, entries([]sm.Event{
+		ev(full-1, sm.Server, "exact", sm.ActBuild, "b", sm.PhaseSucceeded),
+		ev(full, sm.Server, "exact", sm.ActDelete, "d", sm.PhaseSucceeded),
+		ev(full+1, sm.Server, "later", sm.ActBuild, "b", sm.PhaseSucceeded),
+		ev(full+2, sm.Server, "later", sm.ActDelete, "d", sm.PhaseSucceeded),
+	}))
+	for _, step := range []struct {
+		at           int
+		exact, later error
+	}{{full + 599, nil, nil}, {full + 600, sm.ErrNotFound, nil}, {full + 659, sm.ErrNotFound, nil}, {full + 660, sm.ErrNotFound, sm.ErrNotFound}} {
+		e := ev(step.at, sm.Server, "other", sm.ActReboot, "r", sm.PhaseStarted)
+		apply(t, db, entries([]sm.Event{e}))
+		for id, want := range map[string]error{"exact": step.exact, "later": step.later} {
+			if _, err := db.Resource(sm.Key{Tenant: "t", Kind: sm.Server, ID: id}); !errors.Is(err, want) {
+				t.Errorf("%d s after the full minute %s: %v, want %v", step.at-full, id, err, want)
+			}
+		}
+	}
+}
+
 func TestPending_BegunAndUnfinished(t *testing.T) {
 	path := temp(t)
 	db := open(t, path)

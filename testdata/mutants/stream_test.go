@@ -21,7 +21,7 @@ var ofTheStream = []mutant{
 	{"a gap ends where the next message is", "consumer/reader.go",
 		`hole.From, hole.To = r.next, seq-1`, `hole.From, hole.To = r.next, seq`, "./consumer -run TestHandle|TestOnGap"},
 	{"a delivery that was lost is not noticed", "consumer/reader.go",
-		`case meta.Sequence.Consumer != r.delivered:`, `case meta.Sequence.Consumer < r.delivered:`, "./consumer -run TestHandle"},
+		`case d.number != r.delivered:`, `case d.number < r.delivered:`, "./consumer -run TestHandle"},
 	{"another message at the position is not noticed", "consumer/position.go",
 		`case s.applied != 0 && pos.Digest != 0 && s.applied != pos.Digest:`, `case s.applied != 0 && pos.Digest != 0 && s.applied == 0:`,
 		"./consumer -run TestCheck|TestOnRewind"},
