@@ -28,13 +28,13 @@ type batch struct {
 	hash     uint64
 	next     uint64
 	tenants  map[string]uint32 // born in this batch
-	listed   sets
-	awaited  sets // the unfinished
-	aging    sets
+	listed   sets              // who is in which list
+	awaited  sets              // who is unfinished
+	aging    sets              // what will expire when
 	open     map[sm.Key]*touched
 	born     map[uint64]*touched // in this batch, so that the file does not have it yet
 	order    []*touched          // as they were first touched
-	unused   []touched
+	unused   []touched           // see fresh
 	counters sm.Counters
 	counts   map[countKey]int64
 	groups   map[string]*group
@@ -149,7 +149,8 @@ func (db *DB) begin() (*batch, error) {
 	}
 	s := newTables(tx)
 	return &batch{
-		db: db, tables: s, listed: sets{of: s.lists}, awaited: sets{of: s.unfinished}, aging: sets{of: s.ages}, next: db.next, counters: db.counters, hash: db.hash, clock: db.clock,
+		db: db, tables: s, next: db.next, counters: db.counters, hash: db.hash, clock: db.clock,
+		listed: sets{of: s.lists}, awaited: sets{of: s.unfinished}, aging: sets{of: s.ages},
 		epochs: db.epochs, gaps: db.gaps, behind: db.behind,
 		groups: map[string]*group{}, values: map[string]int64{},
 		tenants: map[string]uint32{}, open: map[sm.Key]*touched{}, born: map[uint64]*touched{}, counts: map[countKey]int64{},

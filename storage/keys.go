@@ -40,7 +40,7 @@ func idKey(k sm.Kind, id string, tenant uint32) []byte {
 	return binary.BigEndian.AppendUint32(idPrefix(k, id), tenant)
 }
 
-// listKey is where a list stands, and its count.
+// listKey is where a list stands, with room for the number of a chunk.
 func listKey(tenant uint32, k sm.Kind, s sm.Status) []byte {
 	key := make([]byte, 0, 14)
 	return append(binary.BigEndian.AppendUint32(key, tenant), byte(k), byte(s))

@@ -47,30 +47,27 @@ type merge struct {
 
 // list is a place in one list.
 type list struct {
-	cursor *cursor
+	of     table
 	set    []byte
 	key    []byte // of the chunk
 	chunk  chunk
 	number uint64 // 0 behind the last
 }
 
-// begin goes to the last number below the given one; 0 is beyond all numbers. A list that has none needs no cursor.
-func (l *list) begin(of table, below uint64) {
+// begin goes to the last number below the given one; 0 is beyond all numbers.
+func (l *list) begin(below uint64) {
 	if l.number = below; below == 0 {
 		l.number = 1<<64 - 1
 	}
-	beyond := binary.BigEndian.AppendUint64(l.set, (l.number-1)>>chunkBits+1)
-	if l.to(of.before(beyond)); l.key != nil {
-		l.cursor = of.cursor()
-		l.to(l.cursor.below(beyond))
-	}
+	l.before(binary.BigEndian.AppendUint64(l.set, (l.number-1)>>chunkBits+1))
 	l.next()
 }
 
-// to takes up a chunk, if it is of this list.
-func (l *list) to(key, record []byte) {
-	if l.key, l.chunk = nil, nil; len(key) == len(l.set)+8 && bytes.HasPrefix(key, l.set) {
-		l.key, l.chunk = key, record
+// before takes up the last chunk before a key, if it is of this list.
+func (l *list) before(key []byte) {
+	l.key, l.chunk = l.of.before(key)
+	if len(l.key) != len(l.set)+8 || !bytes.HasPrefix(l.key, l.set) {
+		l.key = nil
 	}
 }
 
@@ -82,7 +79,7 @@ func (l *list) next() {
 			l.number = first + uint64(n)
 			return
 		}
-		l.to(l.cursor.prev())
+		l.before(l.key)
 	}
 	l.number = 0
 }
@@ -107,8 +104,8 @@ func newMerge(v view, q sm.Query) (*merge, error) {
 			continue
 		}
 		for _, status := range statuses(q, kind) {
-			l := list{set: listKey(tenant, kind, status)}
-			if l.begin(v.lists, below); l.number != 0 {
+			l := list{of: v.lists, set: listKey(tenant, kind, status)}
+			if l.begin(below); l.number != 0 {
 				m.lists = append(m.lists, l)
 			}
 		}

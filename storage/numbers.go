@@ -18,6 +18,9 @@ const (
 	bitmapSize = chunkSpan / 8  // bytes
 )
 
+// holdsSets tells whether a table's records are chunks.
+func (t table) holdsSets() bool { return t.id == idLists || t.id == idUnfinished || t.id == idAges }
+
 // chunkKey appends the key of the chunk that holds a number to what is before it in the key of its set.
 func chunkKey(set []byte, number uint64) []byte {
 	return binary.BigEndian.AppendUint64(set, number>>chunkBits)
@@ -74,6 +77,7 @@ func (c chunk) members(first uint64) (all []uint64) {
 // bitmap is a chunk that a batch changes.
 type bitmap [chunkSpan / 64]uint64
 
+// load sets the members of a chunk.
 func (m *bitmap) load(c chunk) {
 	if len(c) < bitmapSize {
 		for i := range len(c) / 2 {
@@ -113,34 +117,42 @@ func (m *bitmap) chunk() chunk {
 	return c
 }
 
-// sets are those of a table in the hands of a batch: each chunk is read once and written once.
+// sets are those of a table in the hands of a batch: each chunk is read once.
 type sets struct {
 	of   table
-	open map[string]*bitmap
-	key  []byte
+	open map[string]*opened
+	key  []byte // for one call
+}
+
+// opened is a chunk in the hands of a batch.
+type opened struct {
+	bitmap
+	was chunk // as the transaction has it
 }
 
 // mark puts a number into a set or takes it out.
 func (s *sets) mark(set []byte, number uint64, is bool) {
 	s.key = chunkKey(append(s.key[:0], set...), number)
-	m := s.open[string(s.key)]
-	if m == nil {
-		m = new(bitmap)
-		m.load(s.of.get(s.key))
+	o := s.open[string(s.key)]
+	if o == nil {
+		o = &opened{was: s.of.get(s.key)}
+		o.load(o.was)
 		if s.open == nil {
-			s.open = map[string]*bitmap{}
+			s.open = map[string]*opened{}
 		}
-		s.open[string(s.key)] = m
+		s.open[string(s.key)] = o
 	}
-	m.set(int(number%chunkSpan), is)
+	o.set(int(number%chunkSpan), is)
 }
 
+// write brings the table up to date; more may be marked afterwards, and written again.
 func (s *sets) write() error {
 	for _, key := range slices.Sorted(maps.Keys(s.open)) {
-		was, is := s.of.get([]byte(key)), s.open[key].chunk()
+		o := s.open[key]
+		is := o.chunk()
 		var err error
 		switch {
-		case bytes.Equal(was, is):
+		case bytes.Equal(o.was, is):
 		case len(is) == 0:
 			err = s.of.delete([]byte(key))
 		default:
@@ -149,6 +161,7 @@ func (s *sets) write() error {
 		if err != nil {
 			return err
 		}
+		o.was = is
 	}
 	return nil
 }

@@ -48,8 +48,8 @@ func TestSets_HoldWhatWasMarked(t *testing.T) {
 		}
 		all := slices.Sorted(maps.Keys(want))
 		walk := func(below uint64) (found []uint64) {
-			l := list{set: set}
-			for l.begin(tables.lists, below); l.number != 0 && len(found) <= len(all); l.next() {
+			l := list{of: tables.lists, set: set}
+			for l.begin(below); l.number != 0 && len(found) <= len(all); l.next() {
 				found = append(found, l.number)
 			}
 			slices.Reverse(found)

@@ -27,6 +27,9 @@ func (o *owners) record(t table, key []byte) string {
 }
 
 func (o *owners) whose(t table, key []byte) string {
+	if t.holdsSets() {
+		return chunked(key)
+	}
 	switch t.id {
 	case idMeta:
 		return fmt.Sprintf("what is kept of the log: %.64s", key)
@@ -36,8 +39,6 @@ func (o *owners) whose(t table, key []byte) string {
 		return ofID(key)
 	case idHot, idCold, idJobs, idHistory, idFaults:
 		return o.numbered(key, 0)
-	case idLists, idUnfinished, idAges:
-		return chunked(key)
 	case idRelations, idMembers:
 		return o.numbered(key, len(key)-8)
 	case idErrors, idMessages:

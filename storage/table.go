@@ -162,19 +162,14 @@ func (t table) find(key []byte) []byte {
 	return nil
 }
 
-// before is the last record before a key, found without a cursor of its own.
+// before is the last record before a key. Like a cursor it goes one way only, also in a damaged tree.
 func (t table) before(key []byte) (k, v []byte) {
-	c := t.seeker()
-	k, record := c.Seek(key)
-	if k == nil {
-		k, record = c.Last()
-	} else {
-		k, record = c.Prev()
-	}
-	if k == nil {
+	c := cursor{of: t, bolt: t.seeker()}
+	if k, v = c.below(key); k != nil && bytes.Compare(k, key) >= 0 {
+		t.in.damaged("the keys of %s are out of order", t.name())
 		return nil, nil
 	}
-	return k, t.verified(k, record)
+	return k, v
 }
 
 // verified takes the checksum off a record; it returns nil, and notes the damage, if that does not fit.
