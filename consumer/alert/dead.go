@@ -83,11 +83,8 @@ func (a *Alerter) behind(ctx context.Context, name, id string) (uint64, error) {
 	return revision + 1, err
 }
 
-// buried are the records of the dead list from a revision on.
+// buried are the records of a hook's dead list from a revision on.
 func (a *Alerter) buried(ctx context.Context, name, id string, from uint64, limit int) ([]*record, error) {
-	if _, err := a.find(name); err != nil {
-		return nil, err
-	}
 	l, err := a.linked()
 	if err != nil {
 		return nil, err
@@ -104,6 +101,10 @@ var ErrUnknownMessage = errors.New("no such message on the dead list")
 // if it is empty. What was delivered leaves the list; n is how many those are. What the receiver refuses stays, and with it what
 // is newer of the same resources; at any other failure it stops. The error says why.
 func (a *Alerter) Redeliver(ctx context.Context, name, id string) (n int, err error) {
+	h, err := a.find(name)
+	if err != nil {
+		return 0, err
+	}
 	pattern := "*"
 	if id != "" {
 		if pattern = id; !isName(id) {
@@ -116,10 +117,6 @@ func (a *Alerter) Redeliver(ctx context.Context, name, id string) (n int, err er
 	}
 	if id != "" && len(all) == 0 {
 		return 0, fmt.Errorf("%w: %q", ErrUnknownMessage, id)
-	}
-	h, err := a.find(name)
-	if err != nil {
-		return 0, err
 	}
 	slices.SortStableFunc(all, func(a, b *record) int { return a.place().compare(b.place()) })
 	s := newSender(h, a.cfg.Version)

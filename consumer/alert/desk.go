@@ -115,7 +115,7 @@ func (d *desk) run(ctx, work context.Context, reminders <-chan *item, found <-ch
 	}
 }
 
-// full tells whether no more is to be read for now: FAULTS keeps it.
+// full tells whether no more is to be read before something is settled: FAULTS keeps it.
 func (d *desk) full() bool {
 	return !d.behind && (d.owed >= maxUnsettled || d.bytes >= maxBytes)
 }
