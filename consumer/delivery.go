@@ -16,12 +16,13 @@ type delivery struct {
 	pending    uint64 // messages that wait in the stream behind it
 }
 
-// parseDelivery reads the reply subject of a message, from which the client library makes an object of several, for each:
+// parseDelivery reads the reply subject of a message:
 //
 //	$JS.ACK.STREAM.CONSUMER.attempt.sequence.number.time.pending
 //	$JS.ACK.DOMAIN.ACCOUNT.STREAM.CONSUMER.attempt.sequence.number.time.pending[.token]
 //
-// Which of them depends on the server; the rule is that of nats.go's internal/parser.
+// Which of them depends on the server. It is what jetstream.Msg's Metadata reads, without the texts and the object that make
+// that one cost a message 3 % of all that is done for it.
 func parseDelivery(reply string) (d delivery, err error) {
 	rest, ok := strings.CutPrefix(reply, "$JS.ACK.")
 	before := 3

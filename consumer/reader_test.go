@@ -40,6 +40,10 @@ func TestParseDelivery(t *testing.T) {
 		if err != nil || d != want {
 			t.Errorf("%s: %+v, %v", reply, d, err)
 		}
+		m, err := (&nats.Msg{Reply: reply, Sub: &nats.Subscription{}}).Metadata()
+		if err != nil || d != (delivery{m.Sequence.Stream, m.Sequence.Consumer, statemachine.At(m.Timestamp), m.NumPending}) {
+			t.Errorf("%s: %+v, and nats.go reads %+v, %v", reply, d, m, err)
+		}
 	}
 	for _, reply := range []string{"", "$JS.ACK", "$JS.ACK.JOBS.Xy.1.12.3.1700000000000000123", "$JS.ACK.JOBS.Xy.1.12.3.1700000000000000123.4.5",
 		"$JS.FC.JOBS.Xy.1.12.3.1700000000000000123.4", "$JS.ACK.JOBS.Xy.1.-2.3.1700000000000000123.4", "$JS.ACK.JOBS.Xy.1..3.1700000000000000123.4",

@@ -73,7 +73,8 @@ func (c *Consumer) startTelling(ctx context.Context, conn *connection) (stop fun
 		return nil, err
 	}
 	log := c.cfg.Logger.With().Str("component", "telling").Logger()
-	t := &teller{box: c.cfg.Outbox, conn: conn, step: c.cfg.Step, log: log, counts: &c.metrics.tellings, behind: func() bool { return c.lag.messages() > behindLag },
+	t := &teller{box: c.cfg.Outbox, conn: conn, step: c.cfg.Step, log: log, counts: &c.metrics.tellings,
+		behind: func() bool { return c.lag.messages() > behindLag },
 		faults: &faults{nc: conn.Conn, js: js, maxBytes: c.cfg.FaultsMaxBytes, log: log},
 		event:  &faultWriter{stream: c.cfg.Stream, resource: c.cfg.Render, fault: c.cfg.RenderFault, diagnosis: c.cfg.RenderDiagnosis}}
 	ctx, cancel := context.WithCancel(ctx)
@@ -99,11 +100,11 @@ func (t *teller) run(ctx context.Context) {
 		case err != nil:
 			pause(ctx, min(tellAgain<<min(failures, 10), tellAtMost), nil)
 			failures++
-		case more && t.behind():
-			failures = 0
-			pause(ctx, tellBehind, nil) // each batch costs the server some milliseconds
 		case more:
 			failures = 0
+			if t.behind() {
+				pause(ctx, tellBehind, nil) // each batch costs the server some milliseconds
+			}
 		default:
 			failures = 0
 			pause(ctx, 0, changed)
