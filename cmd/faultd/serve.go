@@ -84,6 +84,7 @@ func newServe() *cobra.Command {
 	return cmd
 }
 
+// heapGoal is for [paceGarbage].
 func (s *settings) heapGoal() uint64 {
 	if s.natsURL == "" {
 		return heapGoalWithServer

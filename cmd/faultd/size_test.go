@@ -70,6 +70,14 @@ func TestGarbageShare(t *testing.T) {
 	}
 }
 
+func TestSettings_HeapGoal(t *testing.T) {
+	for url, want := range map[string]uint64{"": heapGoalWithServer, "nats://127.0.0.1:4222": heapGoal} {
+		if is := (&settings{natsURL: url}).heapGoal(); is != want {
+			t.Errorf("with --nats-url %q the heap grows to %d, want %d", url, is, want)
+		}
+	}
+}
+
 // The share follows what is alive, from one collection to the next, unless the operator has set it.
 func TestPaceGarbage_FollowsWhatIsAlive(t *testing.T) {
 	was := debug.SetGCPercent(100)
