@@ -33,7 +33,7 @@ func Check(path string) (r Report, err error) {
 		return r, fmt.Errorf("checking the store: %w", err)
 	}
 	c := checker{report: &r, counts: map[countKey]uint64{}, places: map[byte]int{}}
-	bolt, err := openFile(path, 0, c.structure)
+	bolt, err := openFile(path, 0, false, c.structure)
 	var pages errStructure
 	if errors.As(err, &pages) {
 		r.Problems = pages.problems

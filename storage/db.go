@@ -176,14 +176,14 @@ func newDB(bolt *bbolt.DB, o Options) *DB {
 
 // open opens a file that has a structure which bbolt can be let read.
 func open(path string, maxSize int64) (*bbolt.DB, error) {
-	return openFile(path, maxSize, func(file *os.File) error {
+	return openFile(path, maxSize, false, func(file *os.File) error {
 		_, err := verifyStructure(file)
 		return err
 	})
 }
 
-// openFile opens a file that is there, and is verified when it is locked; without verify it makes one.
-func openFile(path string, maxSize int64, verify func(*os.File) error) (*bbolt.DB, error) {
+// openFile opens a file, which is verified when it is locked; made is whether one is made where there is none.
+func openFile(path string, maxSize int64, made bool, verify func(*os.File) error) (*bbolt.DB, error) {
 	var file *os.File // bbolt's own
 	options := &bbolt.Options{
 		Timeout:      lockTimeout,
@@ -192,14 +192,14 @@ func openFile(path string, maxSize int64, verify func(*os.File) error) (*bbolt.D
 		InitialMmapSize: 16 << 30,
 		MaxSize:         int(maxSize),
 		OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
-			if verify != nil {
+			if !made {
 				flag &^= os.O_CREATE
 			}
 			if f, err = os.OpenFile(name, flag, mode); err != nil {
 				return f, err
 			}
 			file = f
-			if err = lock(f); err == nil && verify != nil {
+			if err = lock(f); err == nil {
 				err = verify(f)
 			}
 			return f, err
@@ -253,14 +253,7 @@ var errMade = errors.New("the store was made meanwhile")
 // the file has its name, and who comes then finds that and leaves it alone.
 func create(o Options) (err error) {
 	temporary := o.Path + ".new"
-	f, err := os.OpenFile(temporary, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	bolt, err := openFile(temporary, 0, func(f *os.File) error {
+	bolt, err := openFile(temporary, 0, true, func(f *os.File) error {
 		if replaced(temporary, f) {
 			return errMade
 		}
@@ -269,7 +262,7 @@ func create(o Options) (err error) {
 		}
 		return f.Truncate(0) // of a process that did not come to its end
 	})
-	if errors.Is(err, errMade) || errors.Is(err, os.ErrNotExist) { // in which case another process has given it its name, or removed it
+	if errors.Is(err, errMade) {
 		return nil
 	}
 	if err != nil {

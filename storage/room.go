@@ -202,7 +202,7 @@ func (db *DB) reopen() (last int, err error) {
 	failed := db.bolt.Close()
 	db.step("reopen")
 	// Its structure is not verified as at the start: that would read all of it while readers wait.
-	bolt, err := openFile(db.options.Path, db.options.MaxSize, func(*os.File) error { return nil })
+	bolt, err := openFile(db.options.Path, db.options.MaxSize, false, func(*os.File) error { return nil })
 	if err != nil {
 		return 0, errors.Join(err, failed)
 	}
