@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -253,6 +254,26 @@ func TestRun_BatchLimits(t *testing.T) {
 				t.Fatalf("batches %v", r.store.batches)
 			}
 		})
+	}
+}
+
+// A message of the stream is one, whatever its headers look like: nobody who may publish can pass himself off as the server.
+func TestRun_MessagesThatLookLikeTheServers(t *testing.T) {
+	b := newBench(t)
+	b.makeStream()
+	for _, status := range []string{"100", "404", "408", "409", "503"} {
+		m := nats.NewMsg("jobs.t1.server.s1.started")
+		m.Header = nats.Header{"Status": {status}, "Description": {"Consumer Deleted"}, "Nats-Pending-Messages": {"5000"}}
+		if _, err := b.js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.publish(1, 11)
+	r := b.run(newStore(t))
+	r.await(consumer.Ready, 15)
+	r.wantOnce(1, 16)
+	if c := r.store.Counters(); c.Rejected != 5 {
+		t.Errorf("%d rejected", c.Rejected)
 	}
 }
 

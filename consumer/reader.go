@@ -6,18 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"faultd/statemachine"
-)
-
-// nats.go keeps two pulls under way and drops what is pending beyond 64 MiB.
-const (
-	pullMessages = 5000
-	pullBytes    = 24 << 20
-	pullSpare    = 64 << 10 // beyond the largest message: one that does not fit into a pull never comes, and nobody says so
-	// A pull that was lost on the way is noticed when two of the server's heartbeats have not come.
-	pullHeartbeat = 5 * time.Second
 )
 
 // errBroken is returned when a session cannot go on and another one may.
@@ -37,8 +29,8 @@ type reader struct {
 
 // handle takes the next message. JetStream numbers what it delivers: a break in those numbers is a message
 // lost on the way, a break in the sequences alone is one that the stream no longer has.
-func (r *reader) handle(msg jetstream.Msg) {
-	d, err := parseDelivery(msg.Reply())
+func (r *reader) handle(msg *nats.Msg) {
+	d, err := parseDelivery(msg.Reply)
 	if err != nil {
 		r.queue.close(fmt.Errorf("%w: %w", errBroken, err))
 		return
@@ -63,7 +55,7 @@ func (r *reader) handle(msg jetstream.Msg) {
 		hole.From, hole.To = r.next, seq-1
 	}
 	r.lag.saw(seq + d.pending)
-	m := received{sequence: seq, pending: d.pending, Message: Message{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(),
+	m := received{sequence: seq, pending: d.pending, Message: Message{Subject: msg.Subject, Header: msg.Header, Data: msg.Data,
 		Sequence: r.base + seq, Base: r.base, StreamTime: d.streamTime}}
 	e := r.decoder.decode(&m.Message)
 	if r.queue.put(&e, &m, hole) {
@@ -73,7 +65,7 @@ func (r *reader) handle(msg jetstream.Msg) {
 }
 
 // read has the messages from start on delivered to the queue.
-func (r *reader) read(ctx context.Context, stream source, start uint64) (jetstream.ConsumeContext, error) {
+func (r *reader) read(ctx context.Context, stream source, start uint64) (*pulls, error) {
 	source, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		Description:       "faultd reads; it may be deleted",
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
@@ -86,9 +78,7 @@ func (r *reader) read(ctx context.Context, stream source, start uint64) (jetstre
 	if err != nil {
 		return nil, fmt.Errorf("reading stream %s from message %d on: %w", r.stream, start, err)
 	}
-	size := max(pullBytes, int(stream.nc.MaxPayload())+pullSpare)
-	reading, err := source.Consume(r.handle, jetstream.PullMaxMessagesWithBytesLimit(pullMessages, size), jetstream.PullHeartbeat(pullHeartbeat),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { r.queue.close(fmt.Errorf("%w: %w", errBroken, err)) }))
+	reading, err := pull(stream.nc, r.stream, source.CachedInfo().Name, int(stream.nc.MaxPayload()), r.handle, r.queue.close)
 	if err != nil {
 		return nil, fmt.Errorf("reading stream %s from message %d on: %w", r.stream, start, err)
 	}

@@ -9,25 +9,15 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"faultd/statemachine"
 )
 
-// delivered is a message as JetStream delivers it.
-type delivered struct {
-	jetstream.Msg
-	reply string
+// deliver is a message as JetStream delivers it.
+func deliver(number, sequence uint64) *nats.Msg {
+	return &nats.Msg{Subject: "jobs.t.server.s.started", Data: []byte("{}"),
+		Reply: fmt.Sprintf("$JS.ACK.JOBS.x.1.%d.%d.1700000000000000000.9", sequence, number)}
 }
-
-func deliver(number, sequence uint64) delivered {
-	return delivered{reply: fmt.Sprintf("$JS.ACK.JOBS.x.1.%d.%d.1700000000000000000.9", sequence, number)}
-}
-
-func (d delivered) Reply() string      { return d.reply }
-func (delivered) Subject() string      { return "jobs.t.server.s.started" }
-func (delivered) Headers() nats.Header { return nil }
-func (delivered) Data() []byte         { return []byte("{}") }
 
 // What the client library reads out of a reply subject is read, and what it does not take is an error.
 func TestParseDelivery(t *testing.T) {
@@ -74,19 +64,19 @@ func TestHandle_Continuity(t *testing.T) {
 	gapOf := func(from, to uint64) error { return gap("JOBS", from, to) }
 	for name, c := range map[string]struct {
 		next       uint64
-		deliveries []delivered
+		deliveries []*nats.Msg
 		want       []uint64 // that reach the queue
 		end        error
 	}{
-		"in order":                {5, []delivered{deliver(1, 5), deliver(2, 6), deliver(3, 7)}, []uint64{5, 6, 7}, nil},
-		"fresh, wherever":         {0, []delivered{deliver(1, 40), deliver(2, 41)}, []uint64{40, 41}, nil},
-		"known again":             {5, []delivered{deliver(1, 4), deliver(2, 5), deliver(3, 5), deliver(4, 6)}, []uint64{5, 6}, nil},
-		"a hole":                  {5, []delivered{deliver(1, 5), deliver(2, 9), deliver(3, 10)}, []uint64{5}, gapOf(6, 8)},
-		"a hole of one message":   {5, []delivered{deliver(1, 5), deliver(2, 7)}, []uint64{5}, gapOf(6, 6)},
-		"a hole at the beginning": {5, []delivered{deliver(1, 7)}, nil, gapOf(5, 6)},
-		"lost on the way":         {5, []delivered{deliver(1, 5), deliver(3, 7), deliver(4, 8)}, []uint64{5}, errBroken},
-		"the first one lost":      {5, []delivered{deliver(2, 6)}, nil, errBroken},
-		"another consumer's":      {5, []delivered{deliver(1, 5), deliver(1, 6)}, []uint64{5}, errBroken},
+		"in order":                {5, []*nats.Msg{deliver(1, 5), deliver(2, 6), deliver(3, 7)}, []uint64{5, 6, 7}, nil},
+		"fresh, wherever":         {0, []*nats.Msg{deliver(1, 40), deliver(2, 41)}, []uint64{40, 41}, nil},
+		"known again":             {5, []*nats.Msg{deliver(1, 4), deliver(2, 5), deliver(3, 5), deliver(4, 6)}, []uint64{5, 6}, nil},
+		"a hole":                  {5, []*nats.Msg{deliver(1, 5), deliver(2, 9), deliver(3, 10)}, []uint64{5}, gapOf(6, 8)},
+		"a hole of one message":   {5, []*nats.Msg{deliver(1, 5), deliver(2, 7)}, []uint64{5}, gapOf(6, 6)},
+		"a hole at the beginning": {5, []*nats.Msg{deliver(1, 7)}, nil, gapOf(5, 6)},
+		"lost on the way":         {5, []*nats.Msg{deliver(1, 5), deliver(3, 7), deliver(4, 8)}, []uint64{5}, errBroken},
+		"the first one lost":      {5, []*nats.Msg{deliver(2, 6)}, nil, errBroken},
+		"another consumer's":      {5, []*nats.Msg{deliver(1, 5), deliver(1, 6)}, []uint64{5}, errBroken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := newQueue(Config{}.withDefaults())

@@ -68,7 +68,7 @@ func (c *Consumer) follow(ctx, reach context.Context, js jetstream.JetStream, q 
 	if err != nil {
 		return err
 	}
-	defer reading.Stop()
+	defer reading.stop()
 	c.opened = true
 	c.settle(seen.last)
 	go c.recheck(ctx, stream, q)
