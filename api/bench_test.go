@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"faultd/api"
+	sm "faultd/statemachine"
 )
 
 // BenchmarkGet_Server reads one server of 1,000 over loopback, and asks in turn a handler that returns the same bytes from
@@ -90,18 +91,31 @@ func (g *getter) get(tb testing.TB, path string) {
 	}
 }
 
-// BenchmarkGet_ServerWithoutNetwork is the handler alone.
-func BenchmarkGet_ServerWithoutNetwork(b *testing.B) {
+// BenchmarkGet_WithoutNetwork is the handler alone, for each dialect.
+func BenchmarkGet_WithoutNetwork(b *testing.B) {
 	w := newWorld(b)
 	w.fill(1000)
-	r := httptest.NewRequest(http.MethodGet, serverOf(999), nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		answer := discard{head: http.Header{}}
-		w.handler.ServeHTTP(&answer, r)
-		if answer.status != http.StatusOK {
-			b.Fatal(answer.status)
-		}
+	w.apply(event("t/backup/b", sm.ActBackup, sm.PhaseSucceeded, named("backup-7"),
+		attributes(`{"flavor":{"id":"m1.small"},"hostId":"e4d909c290d0fb1ca068ffafff22cbd0","cloud_id":"cloud-1"}`)))
+	for _, c := range []struct{ name, path string }{
+		{"v1", "/v1/resources/server/s-999?tenant=t-0"},
+		{"compute", serverOf(999)},
+		{"compute-xml", serverOf(999) + ".xml"},
+		{"volume", "/volume/v3/t/backups/b"},
+		{"cloud-backup", "/cloud-backup/v2/t/backups/b"},
+		{"management", "/backup-management/v1/orgs/t/clouds/cloud-1/backups/b"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			r := httptest.NewRequest(http.MethodGet, c.path, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				answer := discard{head: http.Header{}}
+				w.handler.ServeHTTP(&answer, r)
+				if answer.status != http.StatusOK {
+					b.Fatal(answer.status)
+				}
+			}
+		})
 	}
 }
 

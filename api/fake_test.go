@@ -27,6 +27,8 @@ func (f *fake) read() error {
 	return f.err
 }
 
+func (f *fake) Recent(sm.Key) (sm.Resource, bool) { return sm.Resource{}, false }
+
 func (f *fake) Resource(key sm.Key) (sm.Resource, error) {
 	for _, r := range f.all {
 		if r.Key == key {

@@ -18,6 +18,8 @@ import (
 type Store interface {
 	// Resource returns [sm.ErrNotFound] where there is none.
 	Resource(key sm.Key) (sm.Resource, error)
+	// Recent is Resource for what needs no reading, and false for all else.
+	Recent(key sm.Key) (sm.Resource, bool)
 	// Find returns the resources of that kind and id of all tenants.
 	Find(kind sm.Kind, id string) ([]sm.Resource, error)
 	// List returns [sm.ErrUnknownMarker] for a marker outside the query's tenant.

@@ -93,7 +93,11 @@ func (c *call) managed(n *managedName, id string) (r sm.Resource, err error) {
 	if !validName(id) {
 		return r, n.notThere(id)
 	}
-	r, err = within(c, func() (sm.Resource, error) { return c.h.store.Resource(sm.Key{Tenant: tenant, Kind: n.kind, ID: id}) })
+	key := sm.Key{Tenant: tenant, Kind: n.kind, ID: id}
+	r, ok := c.h.store.Recent(key)
+	if !ok {
+		r, err = within(c, func() (sm.Resource, error) { return c.h.store.Resource(key) })
+	}
 	if errors.Is(err, sm.ErrNotFound) {
 		return r, n.notThere(id)
 	}

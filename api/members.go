@@ -1,6 +1,10 @@
 package api
 
-import "iter"
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+)
 
 // The functions here look into JSON that the decoder of events has found to be valid and left without spaces. They
 // never read beyond its end, were it otherwise.
@@ -28,6 +32,24 @@ func valueOf(object []byte, name string) (found []byte) {
 		}
 	}
 	return found
+}
+
+// textOf is the text of a string, false for any other value.
+func textOf(value []byte) (text string, ok bool) {
+	switch {
+	case !isString(value):
+		return "", false
+	case bytes.IndexByte(value, '\\') < 0:
+		return string(value[1 : len(value)-1]), true
+	default:
+		return unescaped(value)
+	}
+}
+
+// unescaped is textOf for a string with escapes.
+func unescaped(value []byte) (text string, ok bool) {
+	ok = json.Unmarshal(value, &text) == nil
+	return text, ok
 }
 
 // elements yields the values of an array.

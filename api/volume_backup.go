@@ -1,8 +1,6 @@
 package api
 
 import (
-	"encoding/json"
-
 	sm "faultd/statemachine"
 )
 
@@ -114,12 +112,8 @@ func (c *call) restoring(tenant string) (map[sm.Key]bool, error) {
 }
 
 // textAttribute is the text of an attribute, "" for none and for one of another type.
-func textAttribute(a sm.Attributes, name string) (text string) {
-	for n, value := range members(a) {
-		if string(n) == name {
-			_ = json.Unmarshal(value, &text) // what is no text stays empty
-		}
-	}
+func textAttribute(a sm.Attributes, name string) string {
+	text, _ := textOf(valueOf(a, name))
 	return text
 }
 

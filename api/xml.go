@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"strconv"
 	"unicode/utf8"
 
@@ -80,7 +79,8 @@ func appendTimeAttribute(dst []byte, name string, t sm.Time, form string) []byte
 	if t == 0 {
 		return dst
 	}
-	return appendAttribute(dst, name, t.Std().Format(form))
+	dst = append(append(append(dst, ' '), name...), '=', '"')
+	return append(t.Std().AppendFormat(dst, form), '"')
 }
 
 // appendElement appends an element that holds a text.
@@ -140,8 +140,7 @@ func (f *xmlFault) append(dst []byte) []byte {
 func scalarText(value []byte) (text string, ok bool) {
 	switch {
 	case isString(value):
-		ok = json.Unmarshal(value, &text) == nil
-		return text, ok
+		return textOf(value)
 	case len(value) == 0, string(value) == "null", isObject(value), isArray(value):
 		return "", false
 	default:

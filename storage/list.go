@@ -11,6 +11,9 @@ import (
 // List returns the resources that a query selects, newest birth first. It reads one list for each kind and status
 // that the query asks for and merges them, so that a page costs its page. It returns [sm.ErrUnknownMarker].
 func (db *DB) List(q sm.Query) (page []sm.Resource, err error) {
+	if q.Marker == nil && db.empty(&q) {
+		return nil, nil
+	}
 	err = db.view(func(v view) error {
 		m, err := newMerge(v, q)
 		if err != nil || m == nil {
@@ -38,6 +41,18 @@ func (db *DB) List(q sm.Query) (page []sm.Resource, err error) {
 		return nil
 	})
 	return page, err
+}
+
+// empty tells whether nothing has a kind and status that a query asks for by name, by the sizes of the lists: many ask
+// for what is seldom there.
+func (db *DB) empty(q *sm.Query) bool {
+	if q.Kind == 0 || len(q.Statuses) == 0 {
+		return false
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	tenant := db.tenants[q.Tenant] // 0 for all, and for one that has nothing
+	return !slices.ContainsFunc(q.Statuses, func(s sm.Status) bool { return db.counts[countKey{tenant, q.Kind, s}] > 0 })
 }
 
 // merge walks several lists at once, from the highest number down.

@@ -135,6 +135,12 @@ func (v view) loader(number uint64) faultLoader {
 	}
 }
 
+// Recent returns a resource as [DB.Resource] does if that needs no reading, and false if it does.
+func (db *DB) Recent(key sm.Key) (sm.Resource, bool) {
+	r, ok, _ := db.recent.get(key)
+	return r, ok
+}
+
 // Resource returns one resource, or [sm.ErrNotFound]. Others are given the same one: what it refers to must not be
 // changed.
 func (db *DB) Resource(key sm.Key) (r sm.Resource, err error) {

@@ -100,8 +100,11 @@ func TestList_PagesNewestBirthFirst(t *testing.T) {
 		t.Errorf("in ERROR are %v, %v", ids(failed), err)
 	}
 	for _, marker := range []sm.Key{{Tenant: "t", Kind: sm.Server, ID: "no"}, {Tenant: "u", Kind: sm.Server, ID: "s01"}} {
-		if _, err := db.List(sm.Query{Tenant: marker.Tenant, Marker: &marker, Limit: 1}); !errors.Is(err, sm.ErrUnknownMarker) {
-			t.Errorf("marker %v: %v", marker, err)
+		for _, q := range []sm.Query{{}, {Kind: sm.Server, Statuses: []sm.Status{sm.Deleted}}} {
+			q.Tenant, q.Marker, q.Limit = marker.Tenant, &marker, 1
+			if _, err := db.List(q); !errors.Is(err, sm.ErrUnknownMarker) {
+				t.Errorf("marker %v: %v", marker, err)
+			}
 		}
 	}
 	if page, err := db.List(sm.Query{Tenant: "nobody", Limit: 1}); err != nil || len(page) != 0 {
@@ -123,6 +126,9 @@ func TestList_DeletedOnlyWhereAskedFor(t *testing.T) {
 		"alive":         {sm.Query{}, []string{"b"}},
 		"deleted":       {sm.Query{Statuses: []sm.Status{sm.Deleted}}, []string{"a"}},
 		"changed since": {sm.Query{ChangedSince: sm.Time(1_790_000_003) * 1e9}, []string{"a"}},
+		"by its kind":   {sm.Query{Kind: sm.Server, Statuses: []sm.Status{sm.Deleted}, Tenant: "t"}, []string{"a"}},
+		"of no status":  {sm.Query{Kind: sm.Server, Statuses: []sm.Status{sm.Rebuild, sm.Error}}, nil},
+		"of nobody":     {sm.Query{Kind: sm.Server, Statuses: []sm.Status{sm.Deleted}, Tenant: "nobody"}, nil},
 		"matching":      {sm.Query{ChangedSince: 1, Match: func(r *sm.Resource) bool { return r.ID == "b" }}, []string{"b"}},
 	} {
 		c.q.Limit = 10

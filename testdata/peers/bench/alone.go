@@ -12,7 +12,7 @@ var parts = []struct{ name, path, pattern string }{
 	{"Consumer", "./consumer", "^BenchmarkDecode"},
 	{"Statemachine", "./statemachine", "^BenchmarkApply$"},
 	{"Storage", "./storage", "^Benchmark(Apply|Resource|List|Faults|History|Open)$"},
-	{"Api", "./api", "^Benchmark(Get_ServerWithoutNetwork|List_Page100)$"},
+	{"Api", "./api", "^Benchmark(Get_WithoutNetwork|List_Page100)$"},
 }
 
 // alone runs them, each as often as the rest.
