@@ -16,6 +16,9 @@ const cePrefix = "ce-"
 
 // isBinary tells whether a message is a CloudEvent in binary mode.
 func isBinary(header map[string][]string) bool {
+	if onlyID(header) {
+		return false
+	}
 	for name := range header {
 		if strings.EqualFold(name, cePrefix+"specversion") {
 			return true

@@ -44,13 +44,26 @@ type received struct {
 // size is what a message takes while it waits, in bytes: those of its data lie in one piece with its headers.
 func (m *received) size() int {
 	n := len(m.Data) + len(m.Subject)
+	if onlyID(m.Header) {
+		return n + fieldSize(msgIDHeader, m.Header[msgIDHeader])
+	}
 	for name, values := range m.Header {
-		for _, v := range values {
-			n += len(name) + len(v) + 4
-		}
+		n += fieldSize(name, values)
 	}
 	return n
 }
+
+// fieldSize is what a header takes, in bytes.
+func fieldSize(name string, values []string) (n int) {
+	for _, v := range values {
+		n += len(name) + len(v) + len(": \r\n")
+	}
+	return n
+}
+
+// onlyID tells whether a message has its id for its only header, as nearly all have: to go through a map costs more than
+// to look into it.
+func onlyID(header map[string][]string) bool { return len(header) == 1 && header[msgIDHeader] != nil }
 
 func newQueue(cfg Config) *queue {
 	return &queue{maxEvents: cfg.BatchEvents, maxBytes: cfg.BatchBytes, linger: cfg.Linger,

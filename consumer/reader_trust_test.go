@@ -30,8 +30,13 @@ func newDB(t *testing.T) *storage.DB {
 
 // The headers of a message lie in one piece with its data, and wait as long.
 func TestQueue_CountsHeaders(t *testing.T) {
+	for _, name := range []string{"X", msgIDHeader} {
+		t.Run(name, func(t *testing.T) { countsHeader(t, nats.Header{name: {strings.Repeat("x", 512<<10)}}) })
+	}
+}
+
+func countsHeader(t *testing.T, big nats.Header) {
 	q := newQueue(Config{BatchBytes: 1 << 20}.withDefaults())
-	big := nats.Header{"X": {strings.Repeat("x", 512<<10)}}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
