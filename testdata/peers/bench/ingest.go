@@ -35,10 +35,16 @@ func (b *bench) ingest() error {
 	return nil
 }
 
-// ingestRound measures each contestant once.
+// ingestRound measures each peer between two runs of faultd, and compares it with their mean: what else a machine does
+// changes from minute to minute.
 func (b *bench) ingestRound(s *server, filled jetstream.Stream, l *load) error {
-	rates := map[string]float64{}
-	for _, name := range []string{"drain", "sqlite", "kv", "bbolt"} {
+	peers := []string{"drain", "sqlite", "kv", "bbolt"}
+	var ratios []value
+	all, before, err := b.ingestOnce(s, filled, l)
+	if err != nil {
+		return err
+	}
+	for _, name := range peers {
 		syscall.Sync() // what one has left to write is not to be the next one's
 		values, err := b.peer(name, s, l.events())
 		if err == nil {
@@ -47,24 +53,39 @@ func (b *bench) ingestRound(s *server, filled jetstream.Stream, l *load) error {
 		if err != nil {
 			return err
 		}
-		rates[name] = values[0].amount
 		b.results.add("Ingest/"+name, values...)
+		run, after, err := b.ingestOnce(s, filled, l)
+		if err != nil {
+			return err
+		}
+		ratios = append(ratios, value{(before + after) / 2 / values[0].amount, "x-" + name})
+		for i := range all {
+			all[i].amount += run[i].amount
+		}
+		before = after
 	}
+	for i := range all {
+		all[i].amount /= float64(1 + len(peers))
+	}
+	b.results.add("Ingest/faultd", append(all, ratios...)...)
+	return nil
+}
+
+// ingestOnce is one run of faultd, and its rate.
+func (b *bench) ingestOnce(s *server, filled jetstream.Stream, l *load) (values []value, rate float64, err error) {
 	syscall.Sync()
-	d, took, err := b.ingested(s, filled, filepath.Join(b.dir, "data"), l.events(), l.events())
+	dir := filepath.Join(b.dir, "data")
+	defer os.RemoveAll(dir)
+	d, took, err := b.ingested(s, filled, dir, l.events(), l.events())
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	cpu, err := d.stop()
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	values := perEvent(l.events(), took, cpu)
-	for _, name := range []string{"drain", "sqlite", "kv", "bbolt"} {
-		values = append(values, value{values[0].amount / rates[name], "x-" + name})
-	}
-	b.results.add("Ingest/faultd", append(values, value{mebibytes(d.peak.Load()), "MiB-memory"})...)
-	return os.RemoveAll(filepath.Join(b.dir, "data"))
+	values = perEvent(l.events(), took, cpu)
+	return append(values, value{mebibytes(d.peak.Load()), "MiB-memory"}), values[0].amount, nil
 }
 
 // ingested starts a daemon on a directory and returns it when the stream's events are in the store, which has applied so
