@@ -67,6 +67,9 @@ func elements(array []byte) iter.Seq[[]byte] {
 
 // skipString returns the place behind the string that begins at i.
 func skipString(b []byte, i int) int {
+	if end := bytes.IndexByte(b[i+1:], '"'); end >= 0 && bytes.IndexByte(b[i+1:i+1+end], '\\') < 0 {
+		return i + end + 2 // without escapes, as nearly all are
+	}
 	for i++; i < len(b); i++ {
 		switch b[i] {
 		case '\\':
