@@ -8,17 +8,19 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
-// What one pull asks for, and how many there are at a time: the server has the next one before the last is used up. All
+// What one pull asks for, and for how many messages, in pulls, the server is asked ahead: it has the next pull before what it
+// was asked for has come. It serves its pulls in turn, so that where messages are of many sizes up to four are under way. All
 // together stay below the 64 MiB that the server holds for a connection, and the client library for a subscription; beyond
 // that the one hangs up and the other drops messages. Where messages may be large there is one pull at a time.
 const (
 	pullMessages = 5000
-	pullBytes    = 24 << 20
-	pullSpare    = 64 << 10 // beyond the largest message: one that does not fit into a pull never comes, and nobody says so
+	pullBytes    = 15_728_611 // a prime: of a pull that its last message fills to the byte nobody says that it has ended
+	pullSpare    = 64 << 10   // beyond the largest message
 	pullExpires  = 30 * time.Second
-	pullsAtOnce  = 2
+	pullsAhead   = 2
 	// A pull that was lost on the way is noticed when two of the server's heartbeats have not come.
 	pullHeartbeat = 5 * time.Second
 )
@@ -35,21 +37,21 @@ type pulls struct {
 	sub     *nats.Subscription
 	stopped chan struct{}
 
-	atOnce    int
+	ahead     int // pulls
 	heartbeat time.Duration
 
-	owed  int         // messages that the server may still send unasked; the callback's alone
+	owed  int         // messages that the server was asked for and that have not come; the callback's, once there is one
 	heard atomic.Bool // of the server, since this was looked at last
 }
 
 // pull begins to pull messages from a consumer of a stream, of which none is larger than the given size in bytes. take is
-// called by one goroutine; end by any, and maybe more than once. It goes on until it is stopped, whatever was the end.
+// called by one goroutine; end by any, and maybe more than once. Whatever was the end, it must be stopped.
 func pull(conn *nats.Conn, stream, consumer string, largest int, take func(*nats.Msg), end func(error)) (*pulls, error) {
-	p := &pulls{conn: conn, subject: "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer, take: take, end: end,
-		stopped: make(chan struct{}), atOnce: pullsAtOnce, heartbeat: pullHeartbeat}
+	p := &pulls{conn: conn, subject: jetstream.DefaultAPIPrefix + "CONSUMER.MSG.NEXT." + stream + "." + consumer, take: take, end: end,
+		stopped: make(chan struct{}), ahead: pullsAhead, heartbeat: pullHeartbeat}
 	size := largest + pullSpare
 	if size > pullBytes {
-		p.atOnce = 1
+		p.ahead = 1
 	}
 	p.request = fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`,
 		pullMessages, max(pullBytes, size), pullExpires, p.heartbeat)
@@ -57,11 +59,11 @@ func pull(conn *nats.Conn, stream, consumer string, largest int, take func(*nats
 	if p.sub, err = conn.Subscribe(conn.NewInbox(), p.handle); err != nil {
 		return nil, err
 	}
-	if err = p.ask(p.atOnce); err != nil {
+	if err = p.ask(p.ahead); err != nil {
 		_ = p.sub.Unsubscribe() // the connection is gone
 		return nil, err
 	}
-	go p.listen()
+	go p.watch()
 	return p, nil
 }
 
@@ -71,9 +73,9 @@ func (p *pulls) stop() {
 	_ = p.sub.Unsubscribe() // the server forgets a consumer in whose messages nobody is interested
 }
 
-func (p *pulls) ask(pulls int) error {
-	p.owed += pulls * pullMessages // before the first of them can come
-	for range pulls {
+func (p *pulls) ask(times int) error {
+	p.owed += times * pullMessages // before the first of them can come
+	for range times {
 		if err := p.conn.PublishRequest(p.subject, p.sub.Subject, p.request); err != nil {
 			return err
 		}
@@ -87,11 +89,11 @@ func (p *pulls) handle(m *nats.Msg) {
 	if m.Subject != p.sub.Subject {
 		p.take(m)
 		p.owed--
-	} else if err := p.listenTo(m); err != nil {
+	} else if err := p.hear(m); err != nil {
 		p.end(fmt.Errorf("%w: %w", errBroken, err))
 		return
 	}
-	if p.owed > (p.atOnce-1)*pullMessages {
+	if p.owed > (p.ahead-1)*pullMessages {
 		return
 	}
 	if err := p.ask(1); err != nil {
@@ -99,26 +101,27 @@ func (p *pulls) handle(m *nats.Msg) {
 	}
 }
 
-// listenTo takes what the server says of a pull: that it lives, or that it has ended before all of its messages were sent.
+// hear takes what the server says of a pull: that it lives, or that it has ended before all of its messages were sent.
 // Anything else is an error.
-func (p *pulls) listenTo(m *nats.Msg) error {
+func (p *pulls) hear(m *nats.Msg) error {
 	status, description := m.Header.Get("Status"), strings.ToLower(m.Header.Get("Description"))
+	left, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+	large := status == "409" && strings.Contains(description, "exceeds maxbytes")
 	switch {
 	case status == "100": // a heartbeat
 		return nil
-	case status == "408", status == "409" && (strings.Contains(description, "exceeds maxbytes") || description == "batch completed"):
-		left, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
-		if err == nil {
-			p.owed = max(0, p.owed-left)
-			return nil
-		}
+	case large && left == pullMessages: // nothing came by it, and nothing would by the next
+		return fmt.Errorf("a pull ended: %s %.200q: the stream has a message that is larger than the server takes now; raise its max_payload", status, description)
+	case err == nil && (status == "408" || large || status == "409" && description == "batch completed"):
+		p.owed = max(0, p.owed-left)
+		return nil
 	}
 	return fmt.Errorf("a pull ended: %s %.200q", status, description)
 }
 
-// listen ends the reading when two heartbeats have not come. While something waits to be taken it is not the server that is
+// watch ends the reading when two heartbeats have not come. While something waits to be taken it is not the server that is
 // late.
-func (p *pulls) listen() {
+func (p *pulls) watch() {
 	tick := time.NewTicker(p.heartbeat)
 	defer tick.Stop()
 	for silent := 0; silent < 2; {

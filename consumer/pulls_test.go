@@ -34,7 +34,7 @@ func newPulled(t *testing.T, largest int) *pulled {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.stop)
-	p.awaitPulls(p.atOnce)
+	p.awaitPulls(p.ahead)
 	return p
 }
 
@@ -74,12 +74,13 @@ func TestPulls_AskedForAnew(t *testing.T) {
 	p.say("409", "Message Size Exceeds MaxBytes", "4999")
 	p.say("409", "Batch Completed", "0")
 	time.Sleep(100 * time.Millisecond)
-	p.awaitPulls(pullsAtOnce) // one message of the first may still come
+	p.awaitPulls(pullsAhead) // one message of the first may still come
 	p.say("408", "Request Timeout", "1")
-	p.awaitPulls(pullsAtOnce + 1) // the server has not ended the two
+	p.awaitPulls(pullsAhead + 1) // the server has not ended the two
 	p.say("408", "Interest Expired", "5000")
-	p.say("409", "Message Size Exceeds MaxBytes", "5000")
-	p.awaitPulls(pullsAtOnce + 3)
+	p.say("409", "Message Size Exceeds MaxBytes", "4000")
+	p.say("408", "Request Timeout", "1000")
+	p.awaitPulls(pullsAhead + 3)
 	select {
 	case err := <-p.ended:
 		t.Error(err)
@@ -91,7 +92,8 @@ func TestPulls_AskedForAnew(t *testing.T) {
 func TestPulls_End(t *testing.T) {
 	p := newPulled(t, 1<<20)
 	for _, c := range [][3]string{{"409", "Consumer Deleted", ""}, {"409", "Server Shutdown", "5000"}, {"409", "Leadership Change", ""}, {"503", "", ""},
-		{"400", "Bad Request", ""}, {"408", "Request Timeout", ""}, {"409", "Batch Completed", "many"}, {"", "", ""}} {
+		{"400", "Bad Request", ""}, {"408", "Request Timeout", ""}, {"409", "Batch Completed", "many"}, {"", "", ""},
+		{"409", "Message Size Exceeds MaxBytes", ""}, {"409", "Message Size Exceeds MaxBytes", "5000"}} {
 		p.say(c[0], c[1], c[2])
 		select {
 		case err := <-p.ended:
@@ -107,7 +109,7 @@ func TestPulls_End(t *testing.T) {
 // A server that has no such consumer says so at once.
 func TestPulls_NoConsumer(t *testing.T) {
 	conn, _ := connected(t)
-	ended := make(chan error, pullsAtOnce)
+	ended := make(chan error, pullsAhead)
 	p, err := pull(conn.Conn, "S", "none", 1<<20, func(*nats.Msg) {}, func(why error) { ended <- why })
 	if err != nil {
 		t.Fatal(err)
@@ -121,15 +123,22 @@ func TestPulls_NoConsumer(t *testing.T) {
 // However many messages there are and however large, each comes once: pulls end by their number or by their bytes, and what
 // they hold waits here as long as it must.
 func TestPulls_Deliver(t *testing.T) {
-	for name, c := range map[string]struct{ messages, size, largest int }{
-		"many":               {3*pullMessages + 1, 0, 1 << 20},
-		"large":              {90, 900 << 10, 1 << 20},
-		"large, in one pull": {90, 900 << 10, 50 << 20},
+	for name, c := range map[string]struct{ empty, messages, size, largest int }{ // the first of them are empty
+		"many":               {3*pullMessages + 1, 3*pullMessages + 1, 0, 1 << 20},
+		"large":              {0, 90, 900 << 10, 1 << 20},
+		"large, in one pull": {0, 90, 900 << 10, 50 << 20},
+		"large behind empty": {pullMessages + 1, 15_000, 10_000, 1 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPulled(t, c.largest)
+			sizeOf := func(n int) int {
+				if n < c.empty {
+					return 0
+				}
+				return c.size
+			}
 			for n := range c.messages {
-				m := &nats.Msg{Subject: "jobs.a", Data: make([]byte, c.size), Header: nats.Header{"N": {fmt.Sprint(n)}}}
+				m := &nats.Msg{Subject: "jobs.a", Data: make([]byte, sizeOf(n)), Header: nats.Header{"N": {fmt.Sprint(n)}}}
 				if err := p.conn.PublishMsg(m); err != nil {
 					t.Fatal(err)
 				}
@@ -137,11 +146,13 @@ func TestPulls_Deliver(t *testing.T) {
 			if err := p.conn.Flush(); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(300 * time.Millisecond) // all that the pulls hold waits here
 			for n := range c.messages {
+				if n == 0 || n == c.empty {
+					time.Sleep(500 * time.Millisecond) // all that the pulls hold waits here
+				}
 				select {
 				case m := <-p.taken:
-					if m.Header.Get("N") != fmt.Sprint(n) || len(m.Data) != c.size {
+					if m.Header.Get("N") != fmt.Sprint(n) || len(m.Data) != sizeOf(n) {
 						t.Fatalf("message %d came as number %s, with %d bytes", n, m.Header.Get("N"), len(m.Data))
 					}
 				case err := <-p.ended:
@@ -177,7 +188,7 @@ func TestPulls_Silence(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			go p.listen()
+			go p.watch()
 			select {
 			case err = <-ended:
 			case <-time.After(time.Second):

@@ -11,7 +11,7 @@ import (
 // List returns the resources that a query selects, newest birth first. It reads one list for each kind and status
 // that the query asks for and merges them, so that a page costs its page. It returns [sm.ErrUnknownMarker].
 func (db *DB) List(q sm.Query) (page []sm.Resource, err error) {
-	if q.Marker == nil && db.empty(&q) {
+	if q.Marker == nil && !db.stuck.Load() && db.empty(&q) {
 		return nil, nil
 	}
 	err = db.view(func(v view) error {
@@ -44,7 +44,8 @@ func (db *DB) List(q sm.Query) (page []sm.Resource, err error) {
 }
 
 // empty tells whether nothing has a kind and status that a query asks for by name, by the sizes of the lists: many ask
-// for what is seldom there.
+// for what is seldom there. They are those of the state that is told to readers, which a commit changes a moment after the
+// file's, as it does with the resources in memory.
 func (db *DB) empty(q *sm.Query) bool {
 	if q.Kind == 0 || len(q.Statuses) == 0 {
 		return false

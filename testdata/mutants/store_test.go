@@ -21,7 +21,7 @@ var ofTheStore = []mutant{
 	{"a resource stays in the list that it has left", "storage/flush.go",
 		`b.listed.mark(listKey(tenant, kind, was), t.number, false)`, ``, "./storage"},
 	{"a chunk of a set that became empty stays", "storage/numbers.go",
-		`case len(is) == 0:`, `case len(is) == 0 && len(was) == 0:`, "./storage -run TestSets|TestCheck|TestApply"},
+		`case len(is) == 0:`, `case len(is) == 0 && len(o.was) == 0:`, "./storage -run TestSets|TestCheck|TestApply"},
 	{"what expires is a minute too much", "storage/keys.go",
 		`numberKey(uint64((t + minute - 1) / minute))`, `numberKey(uint64(t / minute))`, "./storage -run TestExpire|TestHistory"},
 	{"what left a status is still counted in it", "storage/flush.go",

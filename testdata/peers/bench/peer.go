@@ -89,7 +89,7 @@ func pour(ctx context.Context, js jetstream.JetStream, n int, take func(jetstrea
 	}
 }
 
-// drain does nothing with what it reads: there is no reading a stream faster with this client.
+// drain does nothing with what it reads: so fast is jetstream's own way of reading a stream in order.
 func drain(peerConfig, jetstream.JetStream) (sink, error) {
 	return sink{func(jetstream.Msg) error { return nil }, func() error { return nil }}, nil
 }
