@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
 	"iter"
 )
 
@@ -32,24 +31,6 @@ func valueOf(object []byte, name string) (found []byte) {
 		}
 	}
 	return found
-}
-
-// textOf is the text of a string, false for any other value.
-func textOf(value []byte) (text string, ok bool) {
-	switch {
-	case !isString(value):
-		return "", false
-	case bytes.IndexByte(value, '\\') < 0:
-		return string(value[1 : len(value)-1]), true
-	default:
-		return unescaped(value)
-	}
-}
-
-// unescaped is textOf for a string with escapes.
-func unescaped(value []byte) (text string, ok bool) {
-	ok = json.Unmarshal(value, &text) == nil
-	return text, ok
 }
 
 // elements yields the values of an array.

@@ -1,8 +1,6 @@
 package api
 
-import (
-	sm "faultd/statemachine"
-)
+import sm "faultd/statemachine"
 
 // The words of the Block Storage API for what becomes of a backup.
 const (
@@ -113,7 +111,7 @@ func (c *call) restoring(tenant string) (map[sm.Key]bool, error) {
 
 // textAttribute is the text of an attribute, "" for none and for one of another type.
 func textAttribute(a sm.Attributes, name string) string {
-	text, _ := textOf(valueOf(a, name))
+	text, _ := sm.Text(valueOf(a, name))
 	return text
 }
 

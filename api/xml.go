@@ -140,7 +140,7 @@ func (f *xmlFault) append(dst []byte) []byte {
 func scalarText(value []byte) (text string, ok bool) {
 	switch {
 	case isString(value):
-		return textOf(value)
+		return sm.Text(value)
 	case len(value) == 0, string(value) == "null", isObject(value), isArray(value):
 		return "", false
 	default:

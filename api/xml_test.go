@@ -49,19 +49,6 @@ func TestAppendEscaped_ComesBack(t *testing.T) {
 	})
 }
 
-func TestTextOf(t *testing.T) {
-	for value, want := range map[string]string{`"a\n\"b"`: "a\n\"b", `""`: "", `"ü-1"`: "ü-1", `"\u00fc"`: "ü"} {
-		if got, ok := textOf([]byte(value)); !ok || got != want {
-			t.Errorf("%s: %q %v, want %q", value, got, ok, want)
-		}
-	}
-	for _, value := range []string{"", "12", "null", "{}", `{"a":"b"}`, `["a"]`, `"`, `"\`} {
-		if got, ok := textOf([]byte(value)); ok {
-			t.Errorf("%s is %q", value, got)
-		}
-	}
-}
-
 func TestScalarText(t *testing.T) {
 	for value, want := range map[string]string{`"a\n\"b"`: "a\n\"b", `""`: "", "-1.5e3": "-1.5e3", "true": "true", "0": "0"} {
 		if got, ok := scalarText([]byte(value)); !ok || got != want {

@@ -68,3 +68,16 @@ func FuzzAttributes_Members(f *testing.F) {
 		_, _ = Attributes(a).splice(b)
 	})
 }
+
+func TestText(t *testing.T) {
+	for value, want := range map[string]string{`"a\n\"b"`: "a\n\"b", `""`: "", `"ü-1"`: "ü-1", `"\u00fc"`: "ü"} {
+		if got, ok := Text([]byte(value)); !ok || got != want {
+			t.Errorf("%s: %q %v, want %q", value, got, ok, want)
+		}
+	}
+	for _, value := range []string{"", "12", "null", "{}", `{"a":"b"}`, `["a"]`, `"`, `"\`} {
+		if got, ok := Text([]byte(value)); ok {
+			t.Errorf("%s is %q", value, got)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package statemachine
 
 import (
 	"bytes"
+	"encoding/json"
 	"iter"
 )
 
@@ -13,6 +14,25 @@ func (a Attributes) Members() iter.Seq2[[]byte, []byte] {
 			m.next()
 		}
 	}
+}
+
+// Text is the text of a JSON string without white space around it, which must be valid; false for any other value.
+func Text(value []byte) (text string, ok bool) {
+	n := len(value)
+	switch {
+	case n < 2 || value[0] != '"':
+		return "", false
+	case bytes.IndexByte(value, '\\') < 0:
+		return string(value[1 : n-1]), true
+	default:
+		return unescape(value)
+	}
+}
+
+// unescape is apart from [Text] since what it lends to the parser would cost that one an allocation for every value.
+func unescape(value []byte) (text string, ok bool) {
+	ok = json.Unmarshal(value, &text) == nil
+	return text, ok
 }
 
 // member is one member of an object, on the way through them.

@@ -1,9 +1,7 @@
 package storage
 
 import (
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"slices"
 
 	sm "faultd/statemachine"
@@ -31,7 +29,7 @@ func valuesOf(attributes sm.Attributes) (all []value) {
 	for name, v := range attributes.Members() {
 		switch string(name) {
 		case "hostId", "storage_id", "agent_id", "product", "provider":
-			texts[slices.Index(sharable, string(name))] = text(v)
+			texts[slices.Index(sharable, string(name))], _ = sm.Text(v)
 		case "image", "flavor":
 			texts[slices.Index(sharable, string(name)+".id")] = idOf(v)
 		}
@@ -44,15 +42,6 @@ func valuesOf(attributes sm.Attributes) (all []value) {
 	return all
 }
 
-// text is the text that a JSON value is, empty for any other.
-func text(v []byte) (s string) {
-	if n := len(v); n >= 2 && v[0] == '"' && !bytes.ContainsRune(v, '\\') {
-		return string(v[1 : n-1])
-	}
-	_ = json.Unmarshal(v, &s) // what is no text stays empty
-	return s
-}
-
 // idOf is the id of an object, empty for anything else.
 func idOf(v []byte) string {
 	if len(v) == 0 || v[0] != '{' {
@@ -60,7 +49,8 @@ func idOf(v []byte) string {
 	}
 	for name, v := range sm.Attributes(v).Members() {
 		if string(name) == "id" {
-			return text(v)
+			id, _ := sm.Text(v)
+			return id
 		}
 	}
 	return ""

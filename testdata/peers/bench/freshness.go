@@ -193,8 +193,8 @@ func (w *watcher) follow(in *bufio.Reader, after uint64) error {
 		if i := int(last - after - 1); i != first && !reset {
 			return fmt.Errorf("message %d came where %d should have", i, first)
 		}
-		for now := time.Now(); first < len(w.seen) && uint64(first) < last-after; first++ {
-			w.seen[first] = now
+		for at := time.Now(); first < len(w.seen) && uint64(first) < last-after; first++ {
+			w.seen[first] = at
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -38,12 +39,13 @@ func (b *bench) ingest() error {
 // ingestRound measures each peer between two runs of faultd, and compares it with their mean: what else a machine does
 // changes from minute to minute. What is said of faultd itself is the mean of all its runs of the round.
 func (b *bench) ingestRound(s *server, filled jetstream.Stream, l *load) error {
-	peers := []string{"drain", "sqlite", "kv", "bbolt"}
-	var ratios []value
-	all, before, err := b.ingestOnce(s, filled, l)
+	before, err := b.ingestOnce(s, filled, l)
 	if err != nil {
 		return err
 	}
+	mean := slices.Clone(before)
+	var ratios []value
+	peers := []string{"drain", "sqlite", "kv", "bbolt"}
 	for _, name := range peers {
 		syscall.Sync() // what one has left to write is not to be the next one's
 		values, err := b.peer(name, s, l.events())
@@ -54,40 +56,36 @@ func (b *bench) ingestRound(s *server, filled jetstream.Stream, l *load) error {
 			return err
 		}
 		b.results.add("Ingest/"+name, values...)
-		run, after, err := b.ingestOnce(s, filled, l)
+		after, err := b.ingestOnce(s, filled, l)
 		if err != nil {
 			return err
 		}
-		ratios = append(ratios, value{(before + after) / 2 / values[0].amount, "x-" + name})
-		for i := range all {
-			all[i].amount += run[i].amount
+		ratios = append(ratios, value{(before[0].amount + after[0].amount) / 2 / values[0].amount, "x-" + name})
+		for i := range mean {
+			mean[i].amount += after[i].amount
 		}
 		before = after
 	}
-	for i := range all {
-		all[i].amount /= float64(1 + len(peers))
+	for i := range mean {
+		mean[i].amount /= float64(1 + len(peers))
 	}
-	b.results.add("Ingest/faultd", append(all, ratios...)...)
+	b.results.add("Ingest/faultd", append(mean, ratios...)...)
 	return nil
 }
 
-// ingestOnce is one run of faultd, and its rate.
-func (b *bench) ingestOnce(s *server, filled jetstream.Stream, l *load) (values []value, rate float64, err error) {
+// ingestOnce is one run of faultd: its rate, what an event costs, and its memory.
+func (b *bench) ingestOnce(s *server, filled jetstream.Stream, l *load) ([]value, error) {
 	syscall.Sync()
 	dir := filepath.Join(b.dir, "data")
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, 0, err
-	}
 	d, took, err := b.ingested(s, filled, dir, l.events(), l.events())
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	cpu, err := d.stop()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	values = perEvent(l.events(), took, cpu)
-	return append(values, value{mebibytes(d.peak.Load()), "MiB-memory"}), values[0].amount, nil
+	return append(perEvent(l.events(), took, cpu), value{mebibytes(d.peak.Load()), "MiB-memory"}), os.RemoveAll(dir)
 }
 
 // ingested starts a daemon on a directory and returns it when the stream's events are in the store, which has applied so
